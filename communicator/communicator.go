@@ -1,0 +1,352 @@
+//go:build linux
+
+package communicator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/timerqueue"
+)
+
+const (
+	// BufferSize is the size in bytes of the loop's buffers, and so the most that a stream reads in
+	// one callback. 64 KiB is where larger reads from a socket stop to pay.
+	BufferSize = 64 << 10
+	// DefaultSlowCallback is the time after which a callback is reported.
+	DefaultSlowCallback = 500 * time.Millisecond
+	// DefaultMaxPosted is how many posted functions may wait.
+	DefaultMaxPosted = 1 << 20
+	// LookInterval is the least time between two looks at the urgent descriptors within a turn. A
+	// look costs about 0.3 µs and an ordinary I/O callback 5 µs or more, so that an urgent source
+	// waits for one such callback, and for a handful of the very short ones.
+	LookInterval = 5 * time.Microsecond
+)
+
+// Config says how a loop works. The zero value is right for most.
+type Config struct {
+	// Logger receives removals (at debug level, at warning level when a source that doesn't handle
+	// its own closing failed) and slow callbacks. Nil: logrus' standard logger.
+	Logger *slog.Logger
+	// SlowCallback is the time after which a callback is reported. Zero: DefaultSlowCallback; below
+	// 0: never.
+	SlowCallback time.Duration
+	// OnSlow is called after a slow callback, on the loop's goroutine, besides the log. h is nil for a
+	// posted function. Nil: only the log.
+	OnSlow func(h *Handle, took time.Duration)
+	// MaxPosted is how many posted functions may wait. Zero: DefaultMaxPosted.
+	MaxPosted int
+}
+
+// Communicator is a run loop. Make one with New.
+type Communicator struct {
+	config Config
+	log    *slog.Logger
+	start  time.Time
+	now    int64 // time since start at the last look at the clock, in nanoseconds
+	slow   int64
+
+	epfd, urgentfd, timerfd, wakefd int
+
+	slots      []*Handle          // by descriptor
+	bare       map[Source]*Handle // those without a descriptor
+	generation uint32
+	seq        uint64
+	live       int // handles in the loop
+	urgent     int // descriptors in the urgent set
+
+	events    []sys.Event
+	ready     readyQueue
+	look      uint64 // counts the turns' looks and those between
+	nextLook  int64  // when the urgent descriptors may be looked at again
+	deadlines timerqueue.Queue[*Handle]
+	armed     int64 // when the timer descriptor fires; 0 is never
+	marked    []*Handle
+	closing   []*Handle
+	woke      bool // this turn made another goroutine runnable
+
+	life     atomic.Int32
+	loopID   atomic.Uint64 // the goroutine of Run
+	stopping atomic.Bool
+	posts    posts
+	stats    Stats
+
+	readBuffer, writeBuffer []byte
+}
+
+// life of a loop
+const (
+	fresh int32 = iota
+	running
+	over
+)
+
+// slots of epoll data that are no source's
+const (
+	wakeSlot int32 = -1 - iota
+	timerSlot
+	urgentSlot
+)
+
+// New makes a loop. It holds four descriptors until Run returns; a loop that never runs gives them
+// back with Close.
+func New(config Config) (_ *Communicator, err error) {
+	c := &Communicator{
+		config: config, log: logger.Or(config.Logger), start: time.Now(),
+		epfd: NoFD, urgentfd: NoFD, timerfd: NoFD, wakefd: NoFD,
+		events: make([]sys.Event, 128), bare: map[Source]*Handle{},
+	}
+	c.slow = int64(config.SlowCallback)
+	if c.slow == 0 {
+		c.slow = int64(DefaultSlowCallback)
+	}
+	c.posts.max = config.MaxPosted
+	if c.posts.max == 0 {
+		c.posts.max = DefaultMaxPosted
+	}
+	defer func() {
+		if err != nil {
+			c.closeDescriptors()
+			err = fmt.Errorf("communicator: %w", err)
+		}
+	}()
+	for _, d := range []struct {
+		fd     *int
+		make   func() (int, error)
+		slot   int32
+		events uint32
+	}{
+		{&c.epfd, sys.EpollCreate, 0, 0},
+		{&c.urgentfd, sys.EpollCreate, urgentSlot, sys.Readable},
+		{&c.timerfd, sys.TimerFD, timerSlot, sys.Readable | sys.EdgeTriggered},
+		{&c.wakefd, sys.EventFD, wakeSlot, sys.Readable | sys.EdgeTriggered},
+	} {
+		if *d.fd, err = d.make(); err != nil {
+			return nil, err
+		}
+		if d.slot != 0 {
+			if err = sys.EpollAdd(c.epfd, *d.fd, d.events, d.slot, 0); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c, nil
+}
+
+func (c *Communicator) closeDescriptors() {
+	for _, fd := range []*int{&c.wakefd, &c.timerfd, &c.urgentfd, &c.epfd} {
+		if *fd != NoFD {
+			_ = sys.Close(*fd)
+			*fd = NoFD
+		}
+	}
+}
+
+// Add puts a source into the loop. Its errors are ErrClosed, ErrAdded, ErrNoHandler, ErrNotPointer, and what the
+// kernel says of the descriptor: EBADF, EPERM for a file that can't be waited for, ENOSPC for too many.
+// After an error the source is as it was; it has not been closed.
+func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
+	if c.life.Load() == over {
+		return nil, ErrClosed
+	}
+	h := &Handle{
+		loop: c, source: source, name: o.Name, fd: NoFD, seq: c.seq, priority: clampPriority(o.Priority),
+		can: abilities(source),
+	}
+	if !reflect.TypeOf(source).Comparable() {
+		return nil, ErrNotPointer
+	}
+	h.reader, _ = source.(ReadHandler)
+	if h.can&(canRead|canWrite|canTimeout) == 0 {
+		return nil, ErrNoHandler
+	}
+	if h.want = o.Want & h.able(); o.Want == Nothing {
+		h.want = h.able() & Read
+		if h.want == Nothing {
+			h.want = h.able()
+		}
+	}
+	if h.priority < 0 {
+		h.state |= urgent
+	}
+	if o.Disabled {
+		h.state |= disabled
+	}
+	if err := c.bind(h, source.FD()); err != nil {
+		return nil, err
+	}
+	c.seq++
+	c.live++
+	h.watch()
+	if h.state&gone != 0 { // the kernel refused
+		c.closing = c.closing[:len(c.closing)-1]
+		c.forget(h)
+		return nil, fmt.Errorf("communicator: add %s: %w", h.Name(), h.cause)
+	}
+	h.SetDeadline(o.Deadline)
+	return h, nil
+}
+
+// bind enters the handle where its events, and a second Add, will find it.
+func (c *Communicator) bind(h *Handle, fd int) error {
+	if fd == NoFD {
+		if _, found := c.bare[h.source]; found {
+			return ErrAdded
+		}
+		c.bare[h.source] = h
+		return nil
+	}
+	if fd < 0 {
+		return fmt.Errorf("communicator: add %s: %w", h.Name(), sys.ErrBadDescriptor)
+	}
+	for len(c.slots) <= fd {
+		c.slots = append(c.slots, nil)
+	}
+	if c.slots[fd] != nil {
+		return ErrAdded
+	}
+	c.slots[fd] = h
+	c.generation++
+	h.fd, h.generation = int32(fd), c.generation
+	return nil
+}
+
+// unbind undoes bind.
+func (c *Communicator) unbind(h *Handle) {
+	want := h.want
+	h.want = Nothing
+	h.watch()
+	h.want = want
+	c.forget(h)
+	h.fd = NoFD
+	h.events = 0
+}
+
+// forget frees the handle's entry.
+func (c *Communicator) forget(h *Handle) {
+	if h.fd == NoFD {
+		delete(c.bare, h.source)
+	} else {
+		c.slots[h.fd] = nil
+	}
+}
+
+// watch tells epoll what a handle wants.
+func (c *Communicator) watch(h *Handle, want Interest) error {
+	set := c.epfd
+	if h.state&urgent != 0 {
+		set = c.urgentfd
+	}
+	before := h.watched
+	h.watched = want
+	fd, slot := int(h.fd), h.fd
+	switch {
+	case want == Nothing:
+		if set == c.urgentfd {
+			c.urgent--
+		}
+		if err := sys.EpollDelete(set, fd); err != nil {
+			c.log.Warn("a descriptor was closed while its source was in the loop", "source", h, "error", err)
+		}
+		return nil
+	case before == Nothing:
+		if err := sys.EpollAdd(set, fd, want.events(), slot, h.generation); err != nil {
+			h.watched = Nothing
+			return err
+		}
+		if set == c.urgentfd {
+			c.urgent++
+		}
+		return nil
+	}
+	return sys.EpollModify(set, fd, want.events(), slot, h.generation)
+}
+
+// Run runs the loop on the calling goroutine. It returns nil when nothing is left (no source and no
+// posted function) or after Stop(nil), Stop's cause, context.Cause when ctx ended, or an error of epoll itself.
+// Then every posted function has run, every source has been closed, and the loop is of no use any
+// more: ErrClosed. A Run within a Run answers ErrRunning.
+func (c *Communicator) Run(ctx context.Context) error {
+	if err := c.begin(); err != nil {
+		return err
+	}
+	c.loopID.Store(goroutineID())
+	c.now = c.clock()
+	cancel := context.AfterFunc(ctx, func() { c.Stop(context.Cause(ctx)) })
+	defer cancel()
+	for !c.stopping.Load() && (c.live > 0 || c.posts.any() || len(c.closing) > 0) {
+		if err := c.turn(); err != nil {
+			c.Stop(err)
+		}
+	}
+	return c.finish()
+}
+
+// Close gives back what a loop holds that is not going to run: its sources and posted functions end as at the end
+// of Run. It answers ErrRunning while the loop runs; after Run it does nothing.
+func (c *Communicator) Close() error {
+	err := c.begin()
+	switch {
+	case errors.Is(err, ErrClosed):
+		return nil
+	case err != nil:
+		return err
+	}
+	c.loopID.Store(goroutineID())
+	c.Stop(ErrClosed)
+	_ = c.finish()
+	return nil
+}
+
+func (c *Communicator) begin() error {
+	if c.life.CompareAndSwap(fresh, running) {
+		return nil
+	}
+	if c.life.Load() == running {
+		return ErrRunning
+	}
+	return ErrClosed
+}
+
+// finish ends the loop: the functions already posted run, then all sources are closed.
+func (c *Communicator) finish() error {
+	cause, functions := c.posts.close()
+	for _, f := range functions {
+		c.runPosted(f)
+	}
+	c.life.Store(over) // nothing more can be added
+	sourceCause := cause
+	if sourceCause == nil {
+		sourceCause = ErrClosed
+	}
+	for _, h := range c.handles() {
+		h.Remove(sourceCause)
+	}
+	c.closeRemoved()
+	c.closeDescriptors()
+	return cause
+}
+
+// ReadBuffer is BufferSize bytes for reading, shared by all sources of the loop. What is in them is
+// valid until the callback returns. Only for use on the loop.
+func (c *Communicator) ReadBuffer() []byte { return buffer(&c.readBuffer) }
+
+// WriteBuffer is BufferSize bytes for composing output, under the rules of ReadBuffer.
+func (c *Communicator) WriteBuffer() []byte { return buffer(&c.writeBuffer) }
+
+func buffer(b *[]byte) []byte {
+	if *b == nil {
+		*b = make([]byte, BufferSize)
+	}
+	return *b
+}
+
+// clock is the time since the loop was made; it reads only the monotonic clock.
+func (c *Communicator) clock() int64 { return int64(time.Since(c.start)) }

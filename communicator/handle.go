@@ -1,0 +1,307 @@
+//go:build linux
+
+package communicator
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/timerqueue"
+)
+
+// Handle steers a source in its loop. It belongs to the loop's goroutine. After the source has left
+// the loop its methods do nothing.
+type Handle struct {
+	loop   *Communicator
+	source Source
+	reader ReadHandler // the hot one; the others are kept in can
+	name   string
+	cause  error
+
+	node     timerqueue.Node
+	fd       int32
+	deadline int64  // on the loop's clock; 0 is none
+	seq      uint64 // order of adding
+	calls    uint64
+
+	generation uint32 // tells this use of the slot from earlier ones
+	events     uint32 // that epoll reported and nobody has served
+	priority   int32
+	state      state
+	can        ability
+	want       Interest
+	watched    Interest // what epoll was told
+}
+
+type state uint8
+
+const (
+	gone     state = 1 << iota // removed or detached: no callback but HandleClose
+	disabled                   // no callback
+	urgent                     // watched in the urgent epoll set
+	ready                      // in the ready queue
+	due                        // its deadline has come
+	marked                     // by MarkReadable
+)
+
+type ability uint8
+
+const (
+	canRead ability = 1 << iota
+	canWrite
+	canTimeout
+	canClose
+)
+
+func abilities(s Source) (can ability) {
+	if _, ok := s.(ReadHandler); ok {
+		can |= canRead
+	}
+	if _, ok := s.(WriteHandler); ok {
+		can |= canWrite
+	}
+	if _, ok := s.(TimeoutHandler); ok {
+		can |= canTimeout
+	}
+	if _, ok := s.(CloseHandler); ok {
+		can |= canClose
+	}
+	return can
+}
+
+// Loop is the loop that the source is in.
+func (h *Handle) Loop() *Communicator { return h.loop }
+
+// Name is the name given at Add, or what stands for it.
+func (h *Handle) Name() string {
+	if h.name != "" {
+		return h.name
+	}
+	if s, ok := h.source.(fmt.Stringer); ok {
+		return s.String()
+	}
+	if h.fd == NoFD {
+		return fmt.Sprintf("%T", h.source)
+	}
+	return fmt.Sprintf("%T fd %d", h.source, h.fd)
+}
+
+// Active tells whether the source is in the loop.
+func (h *Handle) Active() bool { return h.state&gone == 0 }
+
+// Enabled tells whether the source may be called back.
+func (h *Handle) Enabled() bool { return h.state&(gone|disabled) == 0 }
+
+// SetEnabled switches the source on or off. A source that is off gets no callback, not even for
+// what has already been reported in this turn; its deadline stays and, if it has passed, fires when the
+// source is switched on again. If the kernel refuses to watch the descriptor the source is
+// removed with that error.
+func (h *Handle) SetEnabled(on bool) {
+	if h.state&gone != 0 || on == (h.state&disabled == 0) {
+		return
+	}
+	if on {
+		h.state &^= disabled
+		h.schedule()
+	} else {
+		h.state = h.state&^due | disabled
+		h.events = 0
+		h.loop.deadlines.Remove(&h.node)
+	}
+	h.watch()
+}
+
+// Priority is the source's priority.
+func (h *Handle) Priority() int { return int(h.priority) }
+
+// SetPriority changes the priority, also of a source that is ready in this turn. Values beyond an
+// int32 are cut to one.
+func (h *Handle) SetPriority(priority int) {
+	p := clampPriority(priority)
+	if h.state&gone != 0 || p == h.priority {
+		return
+	}
+	h.priority = p
+	if h.state&ready != 0 {
+		h.loop.ready.push(h, h.loop.look) // the entry with the old priority is void
+	}
+	if (p < 0) != (h.state&urgent != 0) {
+		want := h.want
+		h.want = Nothing // out of one epoll set, into the other
+		h.watch()
+		h.state ^= urgent
+		h.want = want
+		h.watch()
+	}
+}
+
+func clampPriority(p int) int32 { return int32(min(max(p, math.MinInt32), math.MaxInt32)) }
+
+// Interest is what the source is watched for.
+func (h *Handle) Interest() Interest { return h.want }
+
+// Want changes what the descriptor is watched for; Nothing pauses it. What the source has no
+// handler for is never watched. If the kernel refuses, the source is removed with that error.
+func (h *Handle) Want(want Interest) {
+	if h.state&gone != 0 {
+		return
+	}
+	h.want = want & h.able()
+	h.watch()
+}
+
+func (h *Handle) able() Interest {
+	able := Nothing
+	if h.can&canRead != 0 {
+		able |= Read
+	}
+	if h.can&canWrite != 0 {
+		able |= Write
+	}
+	return able
+}
+
+// watch makes epoll agree with what the handle wants.
+func (h *Handle) watch() {
+	want := h.want
+	if h.fd == NoFD || h.state&(gone|disabled) != 0 {
+		want = Nothing
+	}
+	if want == h.watched {
+		return
+	}
+	err := h.loop.watch(h, want)
+	if err != nil {
+		h.Remove(err)
+	}
+}
+
+// Deadline is when HandleTimeout will be called; zero for never.
+func (h *Handle) Deadline() time.Time {
+	if h.deadline == 0 {
+		return time.Time{}
+	}
+	return h.loop.start.Add(time.Duration(h.deadline))
+}
+
+// SetDeadline sets when HandleTimeout is called, once; the zero time clears it. It means nothing to
+// a source without HandleTimeout. A moment that has
+// passed fires in this turn or the next. A time made by time.Now and Add keeps its distance even
+// when the date is changed.
+func (h *Handle) SetDeadline(t time.Time) {
+	if h.state&gone != 0 {
+		return
+	}
+	h.state &^= due
+	h.deadline = 0
+	if !t.IsZero() {
+		h.deadline = max(1, h.loop.clock()+int64(time.Until(t)))
+	}
+	h.schedule()
+}
+
+// schedule makes the deadline queue agree with the deadline.
+func (h *Handle) schedule() {
+	if h.deadline == 0 || h.can&canTimeout == 0 || h.state&disabled != 0 {
+		h.loop.deadlines.Remove(&h.node)
+		return
+	}
+	h.loop.deadlines.Set(&h.node, h.deadline, h)
+}
+
+// MarkReadable lets HandleRead run in the next turn, as if the kernel had found the descriptor
+// readable. It is for a source that has read more than it could handle in one go, and for one
+// without a descriptor. It does nothing while the source does not want to read.
+func (h *Handle) MarkReadable() {
+	if h.state&(gone|marked) == 0 && h.can&canRead != 0 {
+		h.state |= marked
+		h.loop.marked = append(h.loop.marked, h)
+	}
+}
+
+// Rebind asks the source for its descriptor again, and watches that instead of the one before. It is
+// for a source whose descriptor comes later, as that of a connection being made, or changes. The old
+// one must still be open; it is not closed. On an error the source stays, without a descriptor.
+func (h *Handle) Rebind() error {
+	if h.state&gone != 0 {
+		return ErrClosed
+	}
+	h.loop.unbind(h)
+	if err := h.loop.bind(h, h.source.FD()); err != nil {
+		h.loop.bare[h.source] = h
+		return err
+	}
+	h.watch()
+	if h.state&gone != 0 {
+		return h.cause
+	}
+	return nil
+}
+
+// Remove takes the source out of the loop at once, and closes it at the end of the turn with that
+// cause; nil says that it was meant to end.
+func (h *Handle) Remove(cause error) {
+	if h.state&gone != 0 {
+		return
+	}
+	h.leave()
+	h.cause = cause
+	h.loop.closing = append(h.loop.closing, h)
+}
+
+// Detach takes the source out of the loop at once and leaves it open: neither its Close nor
+// HandleClose is called. It can be added again, to this loop or another.
+func (h *Handle) Detach() {
+	if h.state&gone != 0 {
+		return
+	}
+	h.leave()
+	h.loop.forget(h)
+}
+
+// fail is Remove for an error that a callback returned, which may have removed its source itself.
+func (h *Handle) fail(err error) {
+	if h.state&gone != 0 && h.cause == nil {
+		h.cause = err
+	}
+	h.Remove(err)
+}
+
+func (h *Handle) leave() {
+	h.want = Nothing
+	h.watch()
+	h.loop.deadlines.Remove(&h.node)
+	h.events = 0
+	h.state = gone
+	h.loop.live--
+}
+
+// LogValue is the source in a log: its name, descriptor and priority.
+func (h *Handle) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", h.Name()), slog.Int("fd", int(h.fd)), slog.Int("priority", int(h.priority)))
+}
+
+// epoll's events for an interest, and the interest that events serve. An error or a hang-up serves
+// both: the handler finds out by its own call.
+func (i Interest) events() (events uint32) {
+	if i&Read != 0 {
+		events |= sys.Readable
+	}
+	if i&Write != 0 {
+		events |= sys.Writable
+	}
+	return events
+}
+
+func interestOf(events uint32) (i Interest) {
+	if events&(sys.Readable|sys.HangUp|sys.Failed) != 0 {
+		i |= Read
+	}
+	if events&(sys.Writable|sys.HangUp|sys.Failed) != 0 {
+		i |= Write
+	}
+	return i
+}

@@ -1,0 +1,155 @@
+//go:build linux
+
+package communicator
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+)
+
+// posts are the functions that other goroutines hand to the loop.
+type posts struct {
+	mu        sync.Mutex
+	functions []func()
+	spare     []func() // the slice before, to be used again
+	max       int
+	closed    bool
+	cause     error
+
+	waiting  atomic.Bool // functions is not empty
+	sleeping atomic.Bool // the loop blocks, or is about to: it wants a wake-up
+}
+
+// spareMax is the largest slice of functions that is kept for the next turn.
+const spareMax = 4096
+
+func (p *posts) any() bool { return p.waiting.Load() }
+
+func (p *posts) take() []func() {
+	if !p.any() {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	taken := p.functions
+	p.functions, p.spare = p.spare, nil
+	p.waiting.Store(false)
+	return taken
+}
+
+func (p *posts) giveBack(taken []func()) {
+	if taken == nil || cap(taken) > spareMax {
+		return
+	}
+	p.mu.Lock()
+	p.spare = taken[:0]
+	p.mu.Unlock()
+}
+
+func (p *posts) close() (cause error, rest []func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	rest = p.functions
+	p.functions = nil
+	p.waiting.Store(false)
+	return p.cause, rest
+}
+
+// Post lets f run on the loop's goroutine, in the current turn or the next. Functions posted by one
+// goroutine run in their order. Every function that was accepted runs, even if the loop is stopped
+// meanwhile. Its errors are ErrClosed and ErrQueueFull. It never blocks, and may be called from any
+// goroutine, before Run and on the loop too.
+//
+// A waiting function keeps Run from returning; having nothing but the intention to post does not.
+func (c *Communicator) Post(f func()) error {
+	p := &c.posts
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	if len(p.functions) >= p.max {
+		return ErrQueueFull
+	}
+	p.functions = append(p.functions, f)
+	if len(p.functions) == 1 {
+		p.waiting.Store(true)
+	}
+	c.wake()
+	return nil
+}
+
+// wake ends the loop's sleep, if it sleeps: of many callers one makes the system call. The caller
+// holds the lock of the posts and knows that they are not closed, so the descriptor is open.
+func (c *Communicator) wake() {
+	if c.posts.sleeping.Load() && c.posts.sleeping.CompareAndSwap(true, false) {
+		_ = sys.Signal(c.wakefd)
+	}
+}
+
+// Do runs f on the loop's goroutine and returns its error. If ctx ends before f begins, f never runs
+// and Do returns context.Cause; once f has begun Do waits for it. Its own errors are those of Post,
+// and ErrOnLoop. Do waits for Run to be called if it has not been.
+func (c *Communicator) Do(ctx context.Context, f func() error) error {
+	if c.onLoop() {
+		return ErrOnLoop
+	}
+	var claimed atomic.Bool // by the loop, to run f, or by Do, to give up
+	done := make(chan error, 1)
+	err := c.Post(func() {
+		if claimed.CompareAndSwap(false, true) {
+			done <- f()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		if claimed.CompareAndSwap(false, true) {
+			return context.Cause(ctx)
+		}
+		return <-done
+	}
+}
+
+// Stop lets Run return cause when the callback that is running now has returned. The first cause
+// counts. It may be called from any goroutine, before Run too.
+func (c *Communicator) Stop(cause error) {
+	c.posts.mu.Lock()
+	defer c.posts.mu.Unlock()
+	if c.posts.closed || c.stopping.Load() {
+		return
+	}
+	c.posts.cause = cause
+	c.stopping.Store(true)
+	c.wake()
+}
+
+// onLoop tells whether the caller is a callback of this loop. The loop's goroutine can't be here
+// while it sleeps, which saves the dear look at the goroutine's number in most cases.
+func (c *Communicator) onLoop() bool {
+	return c.life.Load() == running && !c.posts.sleeping.Load() && goroutineID() == c.loopID.Load()
+}
+
+// goroutineID reads the number that heads the goroutine's stack trace, "goroutine 7 [running]:";
+// Go has no other way to tell goroutines apart.
+func goroutineID() uint64 {
+	var buf [64]byte
+	text := buf[:runtime.Stack(buf[:], false)]
+	fields := bytes.Fields(text)
+	if len(fields) < 2 {
+		return 0
+	}
+	id, _ := strconv.ParseUint(string(fields[1]), 10, 64)
+	return id
+}

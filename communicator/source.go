@@ -1,0 +1,103 @@
+//go:build linux
+
+package communicator
+
+import (
+	"strings"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+)
+
+// NoFD is what the FD method of a source without a descriptor returns.
+const NoFD = sys.NoFD
+
+// Priorities that most programs get along with. Any int32 will do; smaller is served first. Below 0
+// is urgent: see the package's section "Loop turn".
+const (
+	PriorityUrgent = -100
+	PriorityNormal = 0
+	PriorityIdle   = 100
+)
+
+// Source is what a loop listens to: something with a descriptor, a deadline, or both. It should be
+// a pointer. The loop calls all its methods, and those of the interfaces below, on the loop's
+// goroutine.
+type Source interface {
+	// FD is the descriptor to watch, in non-blocking mode, or NoFD. It is asked at Add and at
+	// Handle.Rebind, and must stay the same in between.
+	FD() int
+}
+
+// ReadHandler is a source that is told when its descriptor is readable, has an error or was hung up.
+//
+// HandleRead may steer and remove any handle, its own too. An error it returns removes the source
+// with that error as the cause.
+type ReadHandler interface {
+	HandleRead(h *Handle) error
+}
+
+// WriteHandler is a source that is told when its descriptor is writable, has an error or was hung
+// up. The rules are those of ReadHandler.
+type WriteHandler interface {
+	HandleWrite(h *Handle) error
+}
+
+// TimeoutHandler is a source that is told when its deadline has come. The deadline is cleared
+// before the call; the handler sets another if it wants one. The rules are those of ReadHandler.
+type TimeoutHandler interface {
+	HandleTimeout(h *Handle) error
+}
+
+// CloseHandler is a source that is told when it has left the loop: see the package's section "Close".
+//
+// The cause is nil after Remove(nil), the error that was given to Remove or returned by a callback,
+// the kernel's, or what ended the loop (ErrClosed if that was nothing special). The handle is of
+// no use any more but for its name.
+type CloseHandler interface {
+	HandleClose(h *Handle, cause error)
+}
+
+// Interest is a set of what a descriptor is watched for.
+type Interest uint8
+
+// What a descriptor can be watched for. Nothing is a pause: see Handle.Want.
+const (
+	Nothing Interest = 0
+	Read    Interest = 1
+	Write   Interest = 2
+)
+
+// String names the interest: "read", "write", "read+write", "nothing".
+func (i Interest) String() string {
+	var names []string
+	if i&Read != 0 {
+		names = append(names, "read")
+	}
+	if i&Write != 0 {
+		names = append(names, "write")
+	}
+	if names == nil {
+		return "nothing"
+	}
+	return strings.Join(names, "+")
+}
+
+// Options say how a source is added. The zero value is right for most.
+type Options struct {
+	// Name is for people: logs, reports and listings. Empty: what the source's String method
+	// returns, or else its type and descriptor.
+	Name string
+	// Priority: smaller is served first, below 0 is urgent. Zero: PriorityNormal.
+	Priority int
+	// Want is what the descriptor is watched for. Zero: Read if the source has HandleRead, else
+	// Write.
+	Want Interest
+	// Deadline is when HandleTimeout is called. Zero: never.
+	Deadline time.Time
+	// Disabled adds the source without listening to it yet.
+	Disabled bool
+}
+
+// queued is a source that can say how many bytes it holds back, for listings.
+type queued interface{ QueuedBytes() int }

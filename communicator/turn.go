@@ -1,0 +1,263 @@
+//go:build linux
+
+package communicator
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+)
+
+// turn is one turn of the loop, as the package doc describes it.
+func (c *Communicator) turn() error {
+	c.stats.Turns++
+	c.look++
+	if err := c.wait(); err != nil {
+		return err
+	}
+	c.dispatch()
+	c.runPosts()
+	c.closeRemoved()
+	return nil
+}
+
+// wait blocks until something is ready or due, and collects all of it.
+func (c *Communicator) wait() error {
+	for _, h := range c.marked {
+		h.state &^= marked
+		c.enqueue(h, sys.Readable)
+	}
+	clear(c.marked)
+	c.marked = c.marked[:0]
+	if c.woke {
+		runtime.Gosched() // let it run on this processor, which a blocked loop would keep for some 70 µs
+	}
+	if c.woke || len(c.ready) > 0 {
+		c.woke = false
+		if err := c.collect(c.epfd, false); err != nil {
+			return err
+		}
+	}
+	if len(c.ready) == 0 {
+		err := c.collect(c.epfd, c.fallAsleep())
+		c.posts.sleeping.Store(false)
+		if err != nil {
+			return err
+		}
+	}
+	c.now = c.clock()
+	c.nextLook = c.now + int64(LookInterval)
+	c.collectDue()
+	return nil
+}
+
+// fallAsleep prepares for blocking; false if there is a reason not to.
+func (c *Communicator) fallAsleep() bool {
+	c.armTimer()
+	c.posts.sleeping.Store(true)
+	return !c.posts.any() && !c.stopping.Load() && len(c.closing) == 0 && (c.live > 0)
+}
+
+// armTimer lets the timer descriptor fire at the earliest deadline. When that has moved to later the
+// descriptor stays as it is: one wake-up for nothing is cheaper than a system call each turn.
+func (c *Communicator) armTimer() {
+	next, ok := c.deadlines.Next()
+	switch {
+	case !ok && c.armed == 0:
+		return
+	case !ok:
+		c.armed = 0
+		_ = sys.TimerArm(c.timerfd, 0)
+	case c.armed == 0 || next < c.armed || c.armed <= c.now:
+		c.armed = next
+		_ = sys.TimerArm(c.timerfd, time.Duration(max(1, next-c.clock())))
+	}
+}
+
+// collect asks an epoll set what is ready, all of it, and queues that.
+func (c *Communicator) collect(epfd int, block bool) error {
+	before := c.now
+	for {
+		var n int
+		var err error
+		if block {
+			n, err = sys.EpollWait(epfd, c.events)
+			c.now = c.clock()
+			c.stats.Idle += time.Duration(c.now - before)
+			block = false
+		} else {
+			n, err = sys.EpollPoll(epfd, c.events)
+		}
+		if err != nil {
+			return err
+		}
+		lookAtUrgent := c.sort(c.events[:n])
+		if n == len(c.events) {
+			c.events = make([]sys.Event, 2*n)
+			continue // those seen come again: they are level-triggered, and queued only once
+		}
+		if lookAtUrgent {
+			return c.collect(c.urgentfd, false)
+		}
+		return nil
+	}
+}
+
+// sort queues what each event is for; true if the urgent set has some.
+func (c *Communicator) sort(events []sys.Event) (urgent bool) {
+	for i := range events {
+		e := &events[i]
+		switch {
+		case e.Fd >= 0:
+			if h := c.slots[e.Fd]; h != nil && h.generation == uint32(e.Pad) {
+				c.enqueue(h, e.Events)
+			} else {
+				c.stats.Stale++
+			}
+		case e.Fd == timerSlot:
+			c.armed = 0
+		case e.Fd == urgentSlot:
+			urgent = true
+		}
+	}
+	return urgent
+}
+
+func (c *Communicator) enqueue(h *Handle, events uint32) {
+	if h.state&(gone|disabled) != 0 {
+		return
+	}
+	h.events |= events
+	if h.state&ready == 0 {
+		h.state |= ready
+		c.ready.push(h, c.look)
+	}
+}
+
+// collectDue queues the deadlines that have come.
+func (c *Communicator) collectDue() {
+	for {
+		h, ok := c.deadlines.PopDue(c.now)
+		if !ok {
+			return
+		}
+		h.state |= due
+		c.enqueue(h, 0)
+	}
+}
+
+// dispatch serves what was ready when the turn began, and what is more important and becomes ready
+// meanwhile. What becomes ready meanwhile and is not more important stays for the next turn.
+func (c *Communicator) dispatch() {
+	turn := c.look
+	for left := len(c.ready); left > 0 && !c.stopping.Load(); {
+		e := c.ready.pop()
+		if e.look <= turn {
+			left--
+		}
+		c.serve(&e)
+	}
+}
+
+// serve calls what a ready source has to be called for.
+func (c *Communicator) serve(e *readyEntry) {
+	h := e.h
+	if e.void() {
+		return
+	}
+	serves := interestOf(h.events)
+	h.events = 0
+	h.state &^= ready
+	if serves&h.want&Read != 0 {
+		c.called(h, h.reader.HandleRead(h))
+	}
+	if serves&h.want&Write != 0 && h.Enabled() {
+		c.called(h, h.source.(WriteHandler).HandleWrite(h))
+	}
+	if h.state&due != 0 {
+		h.state &^= due
+		h.deadline = 0
+		c.called(h, h.source.(TimeoutHandler).HandleTimeout(h))
+	}
+}
+
+// called is what follows each callback of a source.
+func (c *Communicator) called(h *Handle, err error) {
+	if err != nil {
+		h.fail(err)
+	}
+	h.calls++
+	c.stats.Callbacks++
+	c.between(h)
+}
+
+// between is what happens between any two callbacks: the clock is read, a slow callback is reported, and
+// what is urgent is looked for.
+func (c *Communicator) between(h *Handle) {
+	now := c.clock()
+	took := now - c.now
+	c.now = now
+	if c.slow > 0 && took > c.slow {
+		c.reportSlow(h, time.Duration(took))
+	}
+	if next, ok := c.deadlines.Next(); ok && next <= now {
+		c.look++
+		c.collectDue()
+	}
+	if c.urgent > 0 && now >= c.nextLook {
+		c.lookAtUrgent()
+	}
+}
+
+// lookAtUrgent asks the urgent set. What is ready and not served is reported by every look, so the
+// next one is put off by as much as this one found.
+func (c *Communicator) lookAtUrgent() {
+	c.look++
+	c.stats.Looks++
+	n, err := sys.EpollPoll(c.urgentfd, c.events)
+	if err != nil {
+		c.Stop(err)
+		return
+	}
+	c.sort(c.events[:n])
+	c.nextLook = c.now + int64(LookInterval)*int64(1+n)
+}
+
+// serveUrgent serves what is urgent between callbacks that are in no queue.
+func (c *Communicator) serveUrgent() {
+	for c.ready.urgent() && !c.stopping.Load() {
+		e := c.ready.pop()
+		c.serve(&e)
+	}
+}
+
+// runPosts runs the functions that were posted before.
+func (c *Communicator) runPosts() {
+	functions := c.posts.take()
+	for i, f := range functions {
+		functions[i] = nil
+		c.runPosted(f)
+		c.serveUrgent()
+	}
+	c.posts.giveBack(functions)
+}
+
+func (c *Communicator) runPosted(f func()) {
+	f()
+	c.stats.Posted++
+	c.woke = true // whoever posted may wait for the outcome
+	c.between(nil)
+}
+
+// closeRemoved closes the sources that were removed, also those that are removed meanwhile.
+func (c *Communicator) closeRemoved() {
+	for i := 0; i < len(c.closing); i++ {
+		h := c.closing[i]
+		c.closing[i] = nil
+		c.close(h)
+		c.between(h)
+		c.serveUrgent()
+	}
+	c.closing = c.closing[:0]
+}

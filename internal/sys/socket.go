@@ -1,0 +1,244 @@
+//go:build linux
+
+package sys
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The kinds of sockets.
+const (
+	Stream   = unix.SOCK_STREAM
+	Datagram = unix.SOCK_DGRAM
+)
+
+// Sockaddr is a socket address as the kernel has it. The zero value is no address; it can be reused
+// for many calls, so that none of them allocates.
+type Sockaddr struct {
+	raw unix.RawSockaddrAny
+	len uint32
+}
+
+// Hooks are set by tests to inject faults. They are not for concurrent use with what they hook.
+var Hooks struct {
+	// Accept runs before each Accept; an error from it is the result.
+	Accept func(fd int) error
+}
+
+// ErrPathLength is what a path answers that is empty or longer than a Unix socket address can hold.
+var ErrPathLength = errors.New("a Unix socket path has 1 to 107 bytes")
+
+// SetAddrPort makes it an IPv4 or IPv6 address.
+func (a *Sockaddr) SetAddrPort(ap netip.AddrPort) {
+	*a = Sockaddr{}
+	addr := ap.Addr()
+	if addr.Is4() {
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&a.raw))
+		sa.Family = unix.AF_INET
+		binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:], ap.Port())
+		sa.Addr = addr.As4()
+		a.len = unix.SizeofSockaddrInet4
+		return
+	}
+	sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(&a.raw))
+	sa.Family = unix.AF_INET6
+	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:], ap.Port())
+	sa.Addr = addr.As16()
+	if zone, err := strconv.ParseUint(addr.Zone(), 10, 32); err == nil {
+		sa.Scope_id = uint32(zone)
+	}
+	a.len = unix.SizeofSockaddrInet6
+}
+
+// SetPath makes it the address of a Unix socket; a path that begins with @ is an abstract name.
+func (a *Sockaddr) SetPath(path string) error {
+	*a = Sockaddr{}
+	sa := (*unix.RawSockaddrUnix)(unsafe.Pointer(&a.raw))
+	if path == "" || len(path) >= len(sa.Path) {
+		return ErrPathLength
+	}
+	sa.Family = unix.AF_UNIX
+	for i := range len(path) {
+		sa.Path[i] = int8(path[i])
+	}
+	const family = uint32(unsafe.Sizeof(sa.Family))
+	a.len = family + uint32(len(path))
+	if path[0] == '@' {
+		sa.Path[0] = 0
+	} else {
+		a.len++ // the NUL behind a file's name
+	}
+	return nil
+}
+
+// AddrPort returns an IP address, with IPv4 never mapped into IPv6; invalid if it is none.
+func (a *Sockaddr) AddrPort() netip.AddrPort {
+	switch a.raw.Addr.Family {
+	case unix.AF_INET:
+		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&a.raw))
+		port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:])
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), port)
+	case unix.AF_INET6:
+		sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(&a.raw))
+		port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:])
+		addr := netip.AddrFrom16(sa.Addr).Unmap()
+		if sa.Scope_id != 0 && addr.Is6() {
+			addr = addr.WithZone(strconv.Itoa(int(sa.Scope_id)))
+		}
+		return netip.AddrPortFrom(addr, port)
+	}
+	return netip.AddrPort{}
+}
+
+// Path returns a Unix address, an abstract name with its @; empty if it has no name.
+func (a *Sockaddr) Path() string {
+	const family = uint32(unsafe.Sizeof(a.raw.Addr.Family))
+	if a.raw.Addr.Family != unix.AF_UNIX || a.len <= family {
+		return ""
+	}
+	sa := (*unix.RawSockaddrUnix)(unsafe.Pointer(&a.raw))
+	path := make([]byte, 0, len(sa.Path))
+	for _, b := range sa.Path[:min(int(a.len-family), len(sa.Path))] {
+		path = append(path, byte(b))
+	}
+	if path[0] == 0 {
+		path[0] = '@'
+		return string(path)
+	}
+	return unix.ByteSliceToString(path)
+}
+
+// IsUnix tells whether it is the address of a Unix socket.
+func (a *Sockaddr) IsUnix() bool { return a.raw.Addr.Family == unix.AF_UNIX }
+
+// Socket makes a non-blocking socket for addresses like a.
+func Socket(a *Sockaddr, kind int) (fd int, err error) {
+	err = retry("socket", func() (err error) {
+		fd, err = unix.Socket(int(a.raw.Addr.Family), kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		return err
+	})
+	return fd, err
+}
+
+// Bind gives a socket its address.
+func Bind(fd int, a *Sockaddr) error {
+	_, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(a.len))
+	return wrap("bind", errno)
+}
+
+// Listen lets a socket accept connections.
+func Listen(fd, backlog int) error {
+	return retry("listen", func() error { return unix.Listen(fd, backlog) })
+}
+
+// Accept takes a connection; the new descriptor is non-blocking and close-on-exec, a is the peer's
+// address.
+func Accept(fd int, a *Sockaddr) (int, error) {
+	if Hooks.Accept != nil {
+		if err := Hooks.Accept(fd); err != nil {
+			return NoFD, err
+		}
+	}
+	for {
+		a.len = unix.SizeofSockaddrAny
+		conn, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)),
+			uintptr(unsafe.Pointer(&a.len)), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0, 0)
+		if errno == 0 {
+			return int(conn), nil
+		}
+		if errno != unix.EINTR {
+			return NoFD, wrap("accept4", errno)
+		}
+	}
+}
+
+// Connect begins a connection: nil if it stands, ErrInProgress if the descriptor becomes writable
+// when it does, ErrWouldBlock if a Unix socket's backlog is full.
+func Connect(fd int, a *Sockaddr) error {
+	_, _, errno := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(a.len))
+	if errno == unix.EINPROGRESS || errno == unix.EINTR {
+		return ErrInProgress
+	}
+	return wrap("connect", errno)
+}
+
+// ConnectError is the outcome of a connection that was in progress.
+func ConnectError(fd int) error {
+	var n int
+	err := retry("getsockopt", func() (err error) {
+		n, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		return err
+	})
+	if err != nil || n == 0 {
+		return err
+	}
+	return &os.SyscallError{Syscall: "connect", Err: syscall.Errno(n)}
+}
+
+// LocalAddr reads a socket's own address into a.
+func LocalAddr(fd int, a *Sockaddr) error {
+	a.len = unix.SizeofSockaddrAny
+	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(unsafe.Pointer(&a.len)))
+	return wrap("getsockname", errno)
+}
+
+// RemoteAddr reads the address of a socket's peer into a.
+func RemoteAddr(fd int, a *Sockaddr) error {
+	a.len = unix.SizeofSockaddrAny
+	_, _, errno := unix.RawSyscall(unix.SYS_GETPEERNAME, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(unsafe.Pointer(&a.len)))
+	return wrap("getpeername", errno)
+}
+
+// RecvFrom reads a datagram and its sender's address. A datagram longer than p is cut; the length
+// returned is that of the whole.
+func RecvFrom(fd int, p []byte, a *Sockaddr) (int, error) {
+	for {
+		a.len = unix.SizeofSockaddrAny
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+			uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_TRUNC, uintptr(unsafe.Pointer(&a.raw)), uintptr(unsafe.Pointer(&a.len)))
+		if errno == 0 {
+			return int(n), nil
+		}
+		if errno != unix.EINTR {
+			return 0, wrap("recvfrom", errno)
+		}
+	}
+}
+
+// SendTo sends a datagram.
+func SendTo(fd int, p []byte, a *Sockaddr) error {
+	for {
+		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+			uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&a.raw)), uintptr(a.len))
+		if errno != unix.EINTR {
+			return wrap("sendto", errno)
+		}
+	}
+}
+
+// Option is a socket option that is a number, or a switch: 0 or 1.
+type Option struct {
+	level, name int
+}
+
+// The options that the transports set.
+var (
+	ReuseAddr     = Option{unix.SOL_SOCKET, unix.SO_REUSEADDR}
+	SendBuffer    = Option{unix.SOL_SOCKET, unix.SO_SNDBUF}
+	ReceiveBuffer = Option{unix.SOL_SOCKET, unix.SO_RCVBUF}
+	NoDelay       = Option{unix.IPPROTO_TCP, unix.TCP_NODELAY}
+	IPv6Only      = Option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY}
+)
+
+// SetOption sets a socket option.
+func SetOption(fd int, o Option, value int) error {
+	return retry("setsockopt", func() error { return unix.SetsockoptInt(fd, o.level, o.name, value) })
+}
