@@ -336,16 +336,21 @@ func (c *Communicator) finish() error {
 
 // ReadBuffer is BufferSize bytes for reading, shared by all sources of the loop. What is in them is
 // valid until the callback returns. Only for use on the loop.
-func (c *Communicator) ReadBuffer() []byte { return buffer(&c.readBuffer) }
-
-// WriteBuffer is BufferSize bytes for composing output, under the rules of ReadBuffer.
-func (c *Communicator) WriteBuffer() []byte { return buffer(&c.writeBuffer) }
-
-func buffer(b *[]byte) []byte {
-	if *b == nil {
-		*b = make([]byte, BufferSize)
+func (c *Communicator) ReadBuffer() []byte {
+	if c.readBuffer == nil {
+		c.readBuffer = make([]byte, BufferSize)
 	}
-	return *b
+	return c.readBuffer
+}
+
+// WriteBuffer is where output is composed, shared by all sources of the loop. It is empty between
+// callbacks and has room for BufferSize bytes; whoever appends to it takes that out again before its
+// callback returns, and touches nothing in front of it. Only for use on the loop.
+func (c *Communicator) WriteBuffer() *[]byte {
+	if c.writeBuffer == nil {
+		c.writeBuffer = make([]byte, 0, BufferSize)
+	}
+	return &c.writeBuffer
 }
 
 // clock is the time since the loop was made; it reads only the monotonic clock.

@@ -26,6 +26,9 @@ type Stats struct {
 	Running   time.Duration // time since New
 }
 
+// Logger is the logger of the loop, for what lives in it.
+func (c *Communicator) Logger() *slog.Logger { return c.log }
+
 // Stats returns the counters. Only for use on the loop.
 func (c *Communicator) Stats() Stats {
 	s := c.stats

@@ -242,3 +242,8 @@ var (
 func SetOption(fd int, o Option, value int) error {
 	return retry("setsockopt", func() error { return unix.SetsockoptInt(fd, o.level, o.name, value) })
 }
+
+// SetMode sets the mode of a socket's file before Bind makes it; what the umask forbids is left out.
+func SetMode(fd int, mode os.FileMode) error {
+	return retry("fchmod", func() error { return unix.Fchmod(fd, uint32(mode.Perm())) })
+}

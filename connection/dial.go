@@ -1,0 +1,287 @@
+//go:build linux
+
+package connection
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+)
+
+// DefaultDialTimeout is how long a connection may take to come about.
+const DefaultDialTimeout = 10 * time.Second
+
+// Dialer makes connections of one kind to one place: tcp.Dialer, unixsock.Dialer. It can be used any
+// number of times.
+//
+// Dial begins a connection and does not block. Later, never from within Dial, it calls done
+// exactly once on the loop's goroutine, with a transport or an error; but not after cancel, which releases what
+// the attempt holds.
+type Dialer interface {
+	Dial(loop Loop, done func(Transport, error)) (cancel func(), err error)
+}
+
+// DialStream begins a connection and puts a stream on it. The stream can be written to at once: its
+// output waits for the connection. When that stands HandleOpen is called, when it doesn't come
+// about HandleClose.
+func DialStream(loop Loop, d Dialer, h StreamHandler, config StreamConfig) (*Stream, error) {
+	s := &Stream{handler: h, config: config.withDefaults()}
+	if err := s.add(loop); err != nil {
+		return nil, err
+	}
+	cancel, err := d.Dial(loop, s.attach)
+	if err != nil {
+		s.handle.Detach()
+		return nil, err
+	}
+	s.cancel = cancel
+	return s, nil
+}
+
+// attach is the outcome of dialling.
+func (s *Stream) attach(t Transport, err error) {
+	s.cancel = nil
+	if err != nil {
+		s.handle.Remove(err)
+		return
+	}
+	s.transport = t
+	if err = s.handle.Rebind(); err == nil {
+		s.update()
+		if s.state&closing == 0 {
+			err = s.opened()
+		}
+	}
+	if err == nil && s.handle.Active() {
+		switch {
+		case s.out != nil:
+			err = s.flush()
+		case s.state&closing != 0:
+			err = s.linger()
+		case s.state&endWriting != 0:
+			err = s.endWrite()
+		}
+	}
+	if err != nil {
+		s.handle.Remove(err)
+	}
+}
+
+// Connect is the work of a Dialer for sockets. It is for packages that bring a transport.
+type Connect struct {
+	// Lookup finds what to try. It runs on a goroutine of its own and should return when its context ends. Nil:
+	// Attempts are known.
+	Lookup func(context.Context) ([]Attempt, error)
+	// Attempts are tried one after the other, each when the one before has failed.
+	Attempts []Attempt
+	// Timeout bounds all of it. Zero: DefaultDialTimeout.
+	Timeout time.Duration
+	// Name and Priority are those of the sources that do the work.
+	Name     string
+	Priority int
+}
+
+// Attempt makes a socket and begins to connect it. It returns a connected socket and no error; a
+// socket and ErrInProgress if it will be decided when it becomes writable; no socket and
+// ErrWouldBlock if it is to be called again after a pause; or no socket and another error.
+type Attempt func() (*Socket, error)
+
+// TCPAttempt connects to an address. setup, if not nil, sets options of the socket before.
+func TCPAttempt(addr netip.AddrPort, setup func(*Socket)) Attempt {
+	return func() (*Socket, error) {
+		var sa sys.Sockaddr
+		sa.SetAddrPort(addr)
+		return attempt(&sa, setup)
+	}
+}
+
+// UnixAttempt connects to a Unix stream socket; a path that begins with @ is an abstract name.
+func UnixAttempt(path string, setup func(*Socket)) Attempt {
+	return func() (*Socket, error) {
+		var sa sys.Sockaddr
+		if err := sa.SetPath(path); err != nil {
+			return nil, &net.OpError{Op: "dial", Net: "unix", Addr: &net.UnixAddr{Name: path, Net: "unix"}, Err: err}
+		}
+		return attempt(&sa, setup)
+	}
+}
+
+func attempt(sa *sys.Sockaddr, setup func(*Socket)) (*Socket, error) {
+	fd, err := sys.Socket(sa, sys.Stream)
+	if err != nil {
+		return nil, newSocket(sys.NoFD, sa).dialError(sa, err)
+	}
+	s := newSocket(fd, sa)
+	if setup != nil {
+		setup(s)
+	}
+	err = sys.Connect(fd, sa)
+	switch err { //nolint:errorlint // sentinels
+	case nil, sys.ErrInProgress:
+		return s, err
+	case sys.ErrWouldBlock:
+	default:
+		err = s.dialError(sa, err)
+	}
+	_ = s.Close()
+	return nil, err
+}
+
+// dialError says which address it was that couldn't be reached.
+func (s *Socket) dialError(sa *sys.Sockaddr, err error) error {
+	return &net.OpError{Op: "dial", Net: s.network(), Addr: s.addr(sa), Err: err}
+}
+
+// connectPause is how long an attempt waits that is to be called again: the backlog of a Unix socket was full, and
+// nothing tells when it has room.
+const connectPause = 10 * time.Millisecond
+
+// Dial does the work, as Dialer says.
+func (c Connect) Dial(loop Loop, done func(Transport, error)) (cancel func(), err error) {
+	setDefault(&c.Timeout, DefaultDialTimeout)
+	d := &dialling{work: c, done: done, end: time.Now().Add(c.Timeout)}
+	options := communicator.Options{Name: c.Name, Priority: c.Priority, Deadline: time.Now()}
+	if c.Lookup != nil {
+		options.Deadline = d.end
+	}
+	if d.handle, err = loop.Add(d, options); err != nil {
+		return nil, err
+	}
+	if c.Lookup != nil {
+		d.lookup(loop)
+	}
+	return func() { d.finish(nil, nil) }, nil
+}
+
+// dialling is one dial under way. As a source it has a deadline: the next attempt, or the time limit.
+type dialling struct {
+	work     Connect
+	done     func(Transport, error)
+	end      time.Time
+	handle   *communicator.Handle
+	trying   *trying
+	failures []error
+	stop     context.CancelFunc // of the look-up; nil when it has ended
+}
+
+func (d *dialling) FD() int { return communicator.NoFD }
+
+// lookup runs Lookup and takes its outcome back to the loop.
+func (d *dialling) lookup(loop Loop) {
+	ctx, stop := context.WithDeadline(context.Background(), d.end)
+	d.stop = stop
+	go func() {
+		attempts, err := d.work.Lookup(ctx)
+		_ = loop.Post(func() { // after the end of the loop nobody is interested
+			if d.stop == nil {
+				return
+			}
+			d.stop()
+			d.stop = nil
+			if err != nil {
+				d.finish(nil, err)
+				return
+			}
+			d.work.Attempts = attempts
+			d.handle.SetDeadline(time.Now())
+		})
+	}()
+}
+
+// HandleTimeout makes the next attempt, or ends the dialling.
+func (d *dialling) HandleTimeout(h *communicator.Handle) error {
+	if d.trying != nil || d.stop != nil || !time.Now().Before(d.end) {
+		d.finish(nil, errors.Join(append(d.failures, ErrDialTimeout)...))
+		return nil
+	}
+	d.next()
+	return nil
+}
+
+// next makes attempts until one is in progress, or succeeds, or none is left.
+func (d *dialling) next() {
+	for len(d.work.Attempts) > 0 {
+		socket, err := d.work.Attempts[0]()
+		switch {
+		case err == nil:
+			d.finish(socket, nil)
+			return
+		case errors.Is(err, ErrWouldBlock):
+			d.handle.SetDeadline(time.Now().Add(connectPause))
+			return
+		case errors.Is(err, sys.ErrInProgress):
+			d.work.Attempts = d.work.Attempts[1:]
+			d.trying = &trying{dialling: d, socket: socket}
+			d.trying.handle, err = d.handle.Loop().Add(d.trying, communicator.Options{Name: d.work.Name, Priority: d.work.Priority})
+			if err == nil {
+				d.handle.SetDeadline(d.end)
+				return
+			}
+			d.trying = nil
+			_ = socket.Close()
+		default:
+			d.work.Attempts = d.work.Attempts[1:]
+		}
+		d.failures = append(d.failures, err)
+	}
+	d.finish(nil, errors.Join(d.failures...))
+}
+
+// finish ends the dialling; with neither a socket nor an error nobody wants to hear of it.
+func (d *dialling) finish(socket *Socket, err error) {
+	if d.done == nil {
+		return
+	}
+	done := d.done
+	d.done = nil
+	if d.stop != nil {
+		d.stop()
+		d.stop = nil
+	}
+	if d.trying != nil {
+		d.trying.handle.Remove(nil)
+		d.trying = nil
+	}
+	d.handle.Remove(nil)
+	switch {
+	case socket != nil:
+		done(socket, nil)
+	case err != nil:
+		done(nil, err)
+	}
+}
+
+// HandleClose ends the dialling when the loop ends.
+func (d *dialling) HandleClose(_ *communicator.Handle, cause error) { d.finish(nil, cause) }
+
+// trying is an attempt in progress: a socket that becomes writable when it is decided.
+type trying struct {
+	dialling *dialling
+	socket   *Socket
+	handle   *communicator.Handle
+}
+
+func (t *trying) FD() int { return t.socket.FD() }
+
+func (t *trying) Close() error { return t.socket.Close() }
+
+func (t *trying) HandleWrite(h *communicator.Handle) error {
+	d := t.dialling
+	d.trying = nil
+	err := sys.ConnectError(t.socket.FD())
+	if err == nil {
+		h.Detach()
+		d.finish(t.socket, nil)
+		return nil
+	}
+	addr := t.socket.RemoteAddr()
+	d.failures = append(d.failures, &net.OpError{Op: "dial", Net: addr.Network(), Addr: addr, Err: err})
+	h.Remove(nil)
+	d.next()
+	return nil
+}

@@ -1,0 +1,40 @@
+//go:build linux
+
+package connection
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+)
+
+var (
+	// ErrWouldBlock is what a Transport answers that can neither give nor take bytes at the moment.
+	ErrWouldBlock = sys.ErrWouldBlock
+	// ErrClosed is what a stream or datagram socket answers that was closed: errors.Is(err,
+	// net.ErrClosed) holds.
+	ErrClosed = fmt.Errorf("connection: %w", net.ErrClosed)
+	// ErrInputLimit closes a stream whose handler has left more than MaxInput bytes: a frame or a
+	// line that is too long.
+	ErrInputLimit = errors.New("connection: more input than the limit allows waits to be handled")
+	// ErrOutputLimit closes a stream whose peer doesn't read: more than MaxOutput bytes wait.
+	ErrOutputLimit = errors.New("connection: more output than the limit allows waits for the peer")
+	// ErrCloseTimeout is the cause when a closing stream couldn't write what it held within
+	// CloseTimeout; errors.Is(err, os.ErrDeadlineExceeded) holds.
+	ErrCloseTimeout = fmt.Errorf("connection: unwritten output at close: %w", os.ErrDeadlineExceeded)
+	// ErrDialTimeout is the cause when a connection didn't come about within its time limit;
+	// errors.Is(err, os.ErrDeadlineExceeded) holds.
+	ErrDialTimeout = fmt.Errorf("connection: dial: %w", os.ErrDeadlineExceeded)
+	// ErrConsumed is the cause when a handler says that it consumed fewer bytes than none or more
+	// than it was given.
+	ErrConsumed = errors.New("connection: the handler consumed what it was not given")
+	// ErrNoProgress is the cause when a split function returns a hundred empty frames in a row.
+	ErrNoProgress = errors.New("connection: the split function makes no progress")
+	// ErrSize is what Send answers for a message that is longer than a datagram may be.
+	ErrSize = errors.New("connection: the message is too long for a datagram")
+	// ErrNotDescriptor is what a net.Listener or net.Conn answers that has no descriptor to watch.
+	ErrNotDescriptor = errors.New("connection: it is no syscall.Conn")
+)

@@ -1,0 +1,159 @@
+//go:build linux
+
+package connection
+
+import (
+	"bufio"
+	"errors"
+
+	"github.com/eventdispatcher-go/eventdispatcher/message"
+)
+
+// MessageConfig says how a message connection behaves. The zero value is right for most.
+type MessageConfig struct {
+	// Stream is the configuration of the stream below. Its MaxInput is the longest line, and so
+	// the longest message, that is read.
+	Stream StreamConfig
+	// Quiet leaves lines that are no message unanswered, as the C++ library does. Otherwise the
+	// peer gets INVALID, with the reason in the parameter message.
+	Quiet bool
+	// Opened is called when the connection stands. Nil: nothing is to be done.
+	Opened func(c *MessageConn) error
+	// Closed is called, once, when the connection is closed; cause as for CloseHandler. Nil: it is logged.
+	Closed func(c *MessageConn, cause error)
+}
+
+// MessageConn is a connection over which messages go both ways, one a line. It is a
+// message.Sender, and belongs to its loop's goroutine.
+//
+// A line that is no message is skipped, counted, and answered with INVALID; the first one of a connection is
+// logged. A line that is longer than MaxInput, or a handler that returns an error, ends the
+// connection. A last line without its end is dropped, with the cause io.ErrUnexpectedEOF.
+type MessageConn struct {
+	stream   *Stream
+	layer    *messageLayer
+	received uint64
+	sent     uint64
+	skipped  uint64
+}
+
+// messageLayer is what all connections of one Serve share.
+type messageLayer struct {
+	handler message.Handler
+	config  MessageConfig
+	stream  *StreamConfig
+}
+
+func newMessageLayer(h message.Handler, config MessageConfig) *messageLayer {
+	return &messageLayer{handler: h, config: config, stream: config.Stream.withDefaults()}
+}
+
+// NewMessageConn puts a message connection on a connected transport, which it owns from then on. Each
+// message that comes is handed to h.
+func NewMessageConn(loop Loop, t Transport, h message.Handler, config MessageConfig) (*MessageConn, error) {
+	return newMessageConn(loop, t, newMessageLayer(h, config))
+}
+
+func newMessageConn(loop Loop, t Transport, layer *messageLayer) (*MessageConn, error) {
+	c := &MessageConn{layer: layer, stream: &Stream{}}
+	if err := c.stream.open(loop, t, c.lines(), layer.stream); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Messages returns a Serve that puts a message connection on each transport; all share the handler.
+func Messages(h message.Handler, config MessageConfig) Serve {
+	layer := newMessageLayer(h, config)
+	return func(loop Loop, t Transport) error {
+		_, err := newMessageConn(loop, t, layer)
+		return err
+	}
+}
+
+// DialMessages begins a connection and puts a message connection on it, to which messages can be
+// sent at once: see DialStream.
+func DialMessages(loop Loop, d Dialer, h message.Handler, config MessageConfig) (*MessageConn, error) {
+	c := &MessageConn{layer: newMessageLayer(h, config)}
+	var err error
+	if c.stream, err = DialStream(loop, d, c.lines(), config.Stream); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *MessageConn) lines() StreamHandler {
+	return &splitter{split: bufio.ScanLines, handler: (*messageLines)(c)}
+}
+
+// Stream is the stream below, for its addresses, counters and pauses.
+func (c *MessageConn) Stream() *Stream { return c.stream }
+
+// Received is how many messages have come.
+func (c *MessageConn) Received() uint64 { return c.received }
+
+// Sent is how many messages were sent.
+func (c *MessageConn) Sent() uint64 { return c.sent }
+
+// Skipped is how many lines were no message.
+func (c *MessageConn) Skipped() uint64 { return c.skipped }
+
+// Send sends a message; it can be changed and used again afterwards. Its errors are a *message.Error
+// for one that can't be written, and those of Stream.Write.
+func (c *MessageConn) Send(m *message.Message) error {
+	buf := c.stream.Loop().WriteBuffer()
+	start := len(*buf)
+	text, err := m.AppendText(*buf)
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	if _, err := c.stream.Write(text[start:]); err != nil {
+		return err
+	}
+	c.sent++
+	return nil
+}
+
+// Close closes the connection gracefully: see Stream.Close.
+func (c *MessageConn) Close() { c.stream.Close() }
+
+// messageLines is a MessageConn as the handler of its lines.
+type messageLines MessageConn
+
+func (l *messageLines) HandleFrame(s *Stream, line []byte) error {
+	c := (*MessageConn)(l)
+	m := new(message.Message)
+	err := m.UnmarshalText(line)
+	switch {
+	case err == nil:
+		c.received++
+		return c.layer.handler.HandleMessage(c, m)
+	case errors.Is(err, message.ErrEmpty):
+		return nil // an empty line keeps a connection busy, and means nothing
+	}
+	c.skipped++
+	if c.skipped == 1 {
+		s.Loop().Logger().Warn("a line was no message", "connection", s.handle.Name(), "error", err)
+	}
+	if c.layer.config.Quiet || s.state&(closing|endWriting) != 0 {
+		return nil
+	}
+	return c.Send(message.New(message.CommandInvalid).Set(message.ParameterMessage, err.Error()))
+}
+
+func (l *messageLines) HandleOpen(*Stream) error {
+	if opened := l.layer.config.Opened; opened != nil {
+		return opened((*MessageConn)(l))
+	}
+	return nil
+}
+
+func (l *messageLines) HandleClose(s *Stream, cause error) {
+	switch closed := l.layer.config.Closed; {
+	case closed != nil:
+		closed((*MessageConn)(l), cause)
+	case cause != nil:
+		s.Loop().Logger().Info("a message connection failed", "connection", s.handle.Name(), "error", cause)
+	}
+}

@@ -1,0 +1,160 @@
+//go:build linux
+
+package connection
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+)
+
+// Transport moves bytes through one descriptor and never blocks. Whatever a Stream runs on is one.
+//
+// Read returns io.EOF when the peer has ended its side, and ErrWouldBlock when there is nothing to
+// read. Write may take less than all, with or without ErrWouldBlock. Close is called once. A
+// transport that can end its writing side alone has a method CloseWrite() error; one that has addresses,
+// LocalAddr and RemoteAddr as net.Conn has them.
+type Transport interface {
+	FD() int
+	io.ReadWriteCloser
+}
+
+type closeWriter interface{ CloseWrite() error }
+
+type addresses interface {
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+}
+
+// Serve puts a layer on a transport that was accepted, on the loop's goroutine. It owns the transport, also
+// when it returns an error: one that turns a connection down closes it. The error is logged and the
+// listener goes on.
+type Serve func(loop Loop, t Transport) error
+
+// Socket is the Transport of a connected stream socket, TCP or Unix.
+type Socket struct {
+	fd     int32
+	unix   bool
+	remote netip.AddrPort // of TCP: it can't be asked for any more when the peer has gone
+}
+
+// NewSocket makes a Transport of a connected stream socket and owns its descriptor from then on.
+func NewSocket(fd int) (*Socket, error) {
+	if err := sys.SetNonblock(fd); err != nil {
+		return nil, err
+	}
+	var sa sys.Sockaddr
+	if err := sys.RemoteAddr(fd, &sa); err != nil {
+		return nil, err
+	}
+	return newSocket(fd, &sa), nil
+}
+
+func newSocket(fd int, peer *sys.Sockaddr) *Socket {
+	return &Socket{fd: int32(fd), unix: peer.IsUnix(), remote: peer.AddrPort()}
+}
+
+// FromConn makes a Transport of a connection made by package net, or of anything else that is a
+// syscall.Conn with a stream socket. It duplicates the descriptor and closes conn; on an error conn
+// is as it was.
+func FromConn(conn net.Conn) (*Socket, error) {
+	fd, err := dup(conn)
+	if err != nil {
+		return nil, err
+	}
+	s, err := NewSocket(fd)
+	if err != nil {
+		_ = sys.Close(fd)
+		return nil, err
+	}
+	if err := conn.Close(); err != nil {
+		_ = sys.Close(fd)
+		return nil, err
+	}
+	return s, nil
+}
+
+func dup(conn any) (fd int, err error) {
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0, ErrNotDescriptor
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	controlErr := raw.Control(func(orig uintptr) { fd, err = sys.Dup(int(orig)) })
+	return fd, errors.Join(err, controlErr)
+}
+
+// FD is the socket's descriptor.
+func (s *Socket) FD() int { return int(s.fd) }
+
+// Read reads what there is, up to len(p).
+func (s *Socket) Read(p []byte) (int, error) {
+	n, err := sys.Recv(int(s.fd), p)
+	if err != nil {
+		return 0, s.wrap("read", err)
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Write writes what the kernel takes.
+func (s *Socket) Write(p []byte) (int, error) {
+	n, err := sys.Send(int(s.fd), p)
+	if err != nil {
+		return 0, s.wrap("write", err)
+	}
+	return n, nil
+}
+
+// CloseWrite ends the writing side: the peer reads the end of the file.
+func (s *Socket) CloseWrite() error { return s.wrap("close", sys.Shutdown(int(s.fd))) }
+
+// Close closes the descriptor.
+func (s *Socket) Close() error { return s.wrap("close", sys.Close(int(s.fd))) }
+
+func (s *Socket) wrap(op string, err error) error {
+	if err == nil || err == ErrWouldBlock { //nolint:errorlint // the sentinel itself, on the way of every read
+		return err
+	}
+	return &net.OpError{Op: op, Net: s.network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: err}
+}
+
+func (s *Socket) network() string {
+	if s.unix {
+		return "unix"
+	}
+	return "tcp"
+}
+
+// LocalAddr is a *net.TCPAddr or *net.UnixAddr; of an unnamed Unix socket an empty one.
+func (s *Socket) LocalAddr() net.Addr {
+	var sa sys.Sockaddr
+	_ = sys.LocalAddr(int(s.fd), &sa) // closed: an empty address
+	return s.addr(&sa)
+}
+
+// RemoteAddr is a *net.TCPAddr or *net.UnixAddr; of an unnamed Unix socket, as most clients have, an empty one.
+func (s *Socket) RemoteAddr() net.Addr {
+	if !s.unix {
+		return net.TCPAddrFromAddrPort(s.remote)
+	}
+	var sa sys.Sockaddr
+	_ = sys.RemoteAddr(int(s.fd), &sa)
+	return s.addr(&sa)
+}
+
+func (s *Socket) addr(sa *sys.Sockaddr) net.Addr {
+	if s.unix {
+		return &net.UnixAddr{Net: "unix", Name: sa.Path()}
+	}
+	return net.TCPAddrFromAddrPort(sa.AddrPort())
+}

@@ -1,0 +1,157 @@
+package dispatcher
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/eventdispatcher-go/eventdispatcher/message"
+)
+
+// Service is what the default commands do to your service. Its functions are called as handlers are, on the
+// goroutine of [Mux.HandleMessage]; a nil one means that the command is accepted and does nothing.
+type Service struct {
+	// Name is the name of the service, for the logs. It is a message name, or empty.
+	Name string
+	// Ready is called for READY: the registration was accepted. The parameter my_address, if any, is the
+	// address of this service as its peer sees it.
+	Ready func(m *message.Message)
+	// Stop is called for STOP, and with quitting true for QUITTING: the peer is going away.
+	Stop func(quitting bool)
+	// Restart is called for RESTART. The parameter reason, if any, is "upgrade" or "config".
+	Restart func(m *message.Message)
+	// ReopenLogs is called for LOG_ROTATE. Its error is logged.
+	ReopenLogs func() error
+	// Leak is called for LEAK, to report the memory in use.
+	Leak func()
+}
+
+// AddDefaults adds the commands that every service understands, at PrioritySystem: your own handler of the
+// same command is used instead.
+//
+//	ALIVE                 is answered by ABSOLUTELY, with reply_timestamp and its serial and timestamp
+//	HELP                  is answered by COMMANDS, with the list of Commands
+//	INVALID, UNKNOWN      are logged as errors
+//	LEAK                  calls Leak
+//	LOG_ROTATE            calls ReopenLogs
+//	QUITTING, STOP        are logged and call Stop
+//	READY                 calls Ready
+//	RESTART               is logged and calls Restart
+//	SERVICE_UNAVAILABLE   does nothing
+//	any other             is answered by UNKNOWN, with command, unless there is a HandleDefault
+//
+// INVALID and UNKNOWN are never answered, so two services can't send them to each other for ever. An answer
+// that can't be sent is the error of the handler. AddDefaults fails with message.ErrName when the name of
+// the service is no name, and with [ErrAlreadySet] when it is called once more.
+func (mux *Mux) AddDefaults(service Service) error {
+	if err := message.New(message.CommandReady).SetSentFromService(service.Name).Err(); err != nil {
+		return fmt.Errorf("dispatcher: name of the service: %w", err)
+	}
+	d := &defaults{mux: mux, service: service, log: mux.log}
+	if service.Name != "" {
+		d.log = d.log.With("service", service.Name)
+	}
+	return mux.change(func(t *table) error {
+		if t.defaults != nil {
+			return fmt.Errorf("default commands: %w", ErrAlreadySet)
+		}
+		t.defaults = message.HandlerFunc(d.other)
+		for command, f := range map[string]message.HandlerFunc{
+			message.CommandAlive:              d.alive,
+			message.CommandHelp:               d.help,
+			message.CommandInvalid:            d.refused,
+			message.CommandLeak:               d.leak,
+			message.CommandLogRotate:          d.logRotate,
+			message.CommandQuitting:           d.stop,
+			message.CommandReady:              d.ready,
+			message.CommandRestart:            d.restart,
+			message.CommandServiceUnavailable: d.nothing,
+			message.CommandStop:               d.stop,
+			message.CommandUnknown:            d.refused,
+		} {
+			if err := t.add(Match{Command: command, Priority: PrioritySystem, Handler: f}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// defaults are the handlers of AddDefaults.
+type defaults struct {
+	mux     *Mux
+	service Service
+	log     *slog.Logger
+}
+
+func (d *defaults) alive(from message.Sender, m *message.Message) error {
+	now := d.mux.now()
+	reply := m.Reply(message.CommandAbsolutely).
+		Set(message.ParameterReplyTimestamp, fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond()))
+	for _, name := range []string{message.ParameterSerial, message.ParameterTimestamp} {
+		if value, found := m.Lookup(name); found {
+			reply.Set(name, value)
+		}
+	}
+	return from.Send(reply)
+}
+
+func (d *defaults) help(from message.Sender, m *message.Message) error {
+	list := strings.Join(d.mux.Commands(), ",")
+	return from.Send(m.Reply(message.CommandCommands).Set(message.ParameterList, list))
+}
+
+func (d *defaults) refused(_ message.Sender, m *message.Message) error {
+	d.log.Error("a peer refused a message",
+		"reply", m.Command(),
+		"command", m.Get(message.ParameterCommand),
+		"message", m.Get(message.ParameterMessage))
+	return nil
+}
+
+func (d *defaults) leak(message.Sender, *message.Message) error {
+	if d.service.Leak != nil {
+		d.service.Leak()
+	}
+	return nil
+}
+
+func (d *defaults) logRotate(message.Sender, *message.Message) error {
+	if d.service.ReopenLogs != nil {
+		if err := d.service.ReopenLogs(); err != nil {
+			d.log.Error("logs not reopened", "error", err) // no reason to end the connection
+		}
+	}
+	return nil
+}
+
+func (d *defaults) ready(_ message.Sender, m *message.Message) error {
+	if d.service.Ready != nil {
+		d.service.Ready(m)
+	}
+	return nil
+}
+
+func (d *defaults) stop(_ message.Sender, m *message.Message) error {
+	d.log.Info("told to stop", "message", m)
+	if d.service.Stop != nil {
+		d.service.Stop(m.Command() == message.CommandQuitting)
+	}
+	return nil
+}
+
+func (d *defaults) restart(_ message.Sender, m *message.Message) error {
+	d.log.Info("told to restart", "message", m)
+	if d.service.Restart != nil {
+		d.service.Restart(m)
+	}
+	return nil
+}
+
+func (d *defaults) nothing(message.Sender, *message.Message) error { return nil }
+
+// other answers the commands that nobody handles. INVALID and UNKNOWN have a match of their own, without a
+// tag, so they never come here.
+func (d *defaults) other(from message.Sender, m *message.Message) error {
+	return from.Send(m.Reply(message.CommandUnknown).Set(message.ParameterCommand, m.Command()))
+}

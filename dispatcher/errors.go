@@ -1,0 +1,13 @@
+package dispatcher
+
+import "errors"
+
+// What [Mux.Add], [Mux.HandleDefault] and [Mux.AddDefaults] refuse, besides bad names (message.ErrName).
+var (
+	// ErrNoHandler: the handler is nil.
+	ErrNoHandler = errors.New("dispatcher: no handler")
+	// ErrPriority: a priority not between PriorityCallback and PriorityLast.
+	ErrPriority = errors.New("dispatcher: priority out of range")
+	// ErrAlreadySet: a second catch-all, or the defaults once more.
+	ErrAlreadySet = errors.New("dispatcher: already set")
+)

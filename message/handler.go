@@ -1,0 +1,26 @@
+package message
+
+// Sender is where a message can be sent: a connection, a datagram socket with an address, a fake in a test.
+type Sender interface {
+	// Send writes m, or queues it, whole. It neither changes nor keeps m. It fails with what
+	// [Message.AppendText] refuses, with a message too long for the transport, or with the error of a
+	// connection that is closed. The implementation says from which goroutines it may be called.
+	Send(m *Message) error
+}
+
+// Handler handles received messages, as an http.Handler handles requests.
+type Handler interface {
+	// HandleMessage is called for each received message; from is where its sender can be answered.
+	//
+	// A connection calls it on the goroutine of its event loop: it must not block, and it may close or
+	// remove the connection. m belongs to the handler, which may change and keep it: a fresh Message is
+	// made for each received one. A returned error is logged; it ends a stream connection, while a
+	// datagram server goes on with the next datagram.
+	HandleMessage(from Sender, m *Message) error
+}
+
+// HandlerFunc makes a [Handler] of a function.
+type HandlerFunc func(from Sender, m *Message) error
+
+// HandleMessage calls f(from, m).
+func (f HandlerFunc) HandleMessage(from Sender, m *Message) error { return f(from, m) }

@@ -1,0 +1,356 @@
+package message
+
+import (
+	"encoding"
+	"strings"
+)
+
+var (
+	_ encoding.TextAppender    = (*Message)(nil)
+	_ encoding.TextMarshaler   = (*Message)(nil)
+	_ encoding.TextUnmarshaler = (*Message)(nil)
+)
+
+// Byte classes of values and of the space around a message.
+const (
+	blank    = 1 << iota // what is trimmed around a message
+	special              // never written as it is
+	splitter             // only written between quotes
+	nul
+)
+
+var textClass = [256]uint8{
+	0:    nul | special,
+	' ':  blank,
+	'\t': blank,
+	'\v': blank,
+	'\f': blank,
+	'\n': blank | special,
+	'\r': blank | special,
+	'\\': special,
+	';':  splitter,
+}
+
+// Parse reads a message in the text form. White space around it is ignored, a line feed included. The error
+// is an [*Error] around [ErrEmpty], [ErrSyntax] or [ErrName]. The message keeps text in memory.
+func Parse(text string) (*Message, error) {
+	m := new(Message)
+	if err := m.parse(text); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// UnmarshalText makes m what [Parse] reads from a copy of text. On an error m is unchanged.
+func (m *Message) UnmarshalText(text []byte) error {
+	var fresh Message
+	if err := fresh.parse(string(text)); err != nil {
+		return err
+	}
+	m.take(&fresh)
+	return nil
+}
+
+// parse reads text into the zero Message.
+func (m *Message) parse(text string) error {
+	if i := strings.IndexByte(text, 0); i >= 0 {
+		return syntaxError(i, "a NUL byte")
+	}
+	start, end := 0, len(text)
+	for start < end && textClass[text[end-1]]&blank != 0 {
+		end--
+	}
+	for start < end && textClass[text[start]]&blank != 0 {
+		start++
+	}
+	if start == end {
+		return &Error{Offset: -1, Reason: "no text", Err: ErrEmpty}
+	}
+	text = text[:end]
+
+	start, err := m.parseSender(text, start)
+	if err != nil {
+		return err
+	}
+	start, err = m.parseDestination(text, start)
+	if err != nil {
+		return err
+	}
+	return m.parseParameters(text, start)
+}
+
+// parseSender reads `<server:service ` at text[at:], if it is there, and returns where the rest starts.
+func (m *Message) parseSender(text string, at int) (next int, err error) {
+	if text[at] != '<' {
+		return at, nil
+	}
+	at++
+	space := strings.IndexByte(text[at:], ' ')
+	if space < 0 {
+		return 0, syntaxError(len(text), "a sender without a command")
+	}
+	server, service, found := strings.Cut(text[at:at+space], ":")
+	if !found {
+		return 0, syntaxError(at+space, "a sender without a colon")
+	}
+	if reason := checkSender(server); reason != "" {
+		return 0, nameError(at, fieldSentFromServer, server, reason)
+	}
+	if reason := checkSender(service); reason != "" {
+		return 0, nameError(at+len(server)+1, fieldSentFromService, service, reason)
+	}
+	m.sentFromServer, m.sentFromService = server, service
+	return at + space + 1, nil
+}
+
+// parseDestination reads `server:service/COMMAND` and the space after it, and returns where the rest starts.
+func (m *Message) parseDestination(text string, at int) (next int, err error) {
+	head := text[at:]
+	if space := strings.IndexByte(head, ' '); space >= 0 {
+		head = head[:space]
+	}
+	next = min(at+len(head)+1, len(text))
+
+	if server, rest, found := strings.Cut(head, ":"); found {
+		reason := checkAddress(server)
+		if server == "" {
+			reason = reasonMissing
+		}
+		if reason != "" {
+			return 0, nameError(at, fieldServer, server, reason)
+		}
+		m.server = server
+		at, head = at+len(server)+1, rest
+	}
+	if service, rest, found := strings.Cut(head, "/"); found {
+		reason := checkAddress(service)
+		if service == "" {
+			reason = reasonMissing
+		}
+		if reason != "" {
+			return 0, nameError(at, fieldService, service, reason)
+		}
+		m.service = service
+		at, head = at+len(service)+1, rest
+	}
+	if reason := checkCommand(head); reason != "" {
+		return 0, nameError(at, fieldCommand, head, reason)
+	}
+	m.command = head
+	return next, nil
+}
+
+// parseParameters reads `name=value;name=value`, with an optional semicolon at the end.
+func (m *Message) parseParameters(text string, at int) error {
+	sorted := true
+	previous := ""
+	for at < len(text) {
+		equal := strings.IndexByte(text[at:], '=')
+		if equal < 0 {
+			return syntaxError(at, "a parameter without an equal sign")
+		}
+		name := text[at : at+equal]
+		if reason := checkParameter(name); reason != "" {
+			return nameError(at, fieldParameter, name, reason)
+		}
+		value, next, err := parseValue(text, at+equal+1)
+		if err != nil {
+			return err
+		}
+		m.insert(m.Len(), parameter{name, value})
+		sorted = sorted && previous < name // no name is empty
+		previous = name
+		at = next
+	}
+	if !sorted {
+		m.sort()
+	}
+	return nil
+}
+
+// parseValue reads a value and the semicolon after it, and returns where the next parameter starts.
+func parseValue(text string, at int) (value string, next int, err error) {
+	if at == len(text) || text[at] != '"' {
+		end := strings.IndexByte(text[at:], ';')
+		if end < 0 {
+			end = len(text) - at
+		}
+		value = text[at : at+end]
+		if strings.IndexByte(value, '\\') >= 0 {
+			value = unescape(value, false)
+		}
+		return value, min(at+end+1, len(text)), nil
+	}
+
+	end, escaped := at+1, false
+	for {
+		i := strings.IndexByte(text[end:], '"')
+		if i < 0 {
+			return "", 0, syntaxError(at, "no closing quote")
+		}
+		end += i
+		// The C++ library looks at one backslash only, hence so does this.
+		if text[end-1] != '\\' {
+			break
+		}
+		escaped = true
+		end++
+	}
+	value, next = text[at+1:end], end+1
+	if next < len(text) {
+		if text[next] != ';' {
+			return "", 0, syntaxError(next, "no semicolon after a closing quote")
+		}
+		next++
+	}
+	if escaped || strings.IndexByte(value, '\\') >= 0 {
+		value = unescape(value, true)
+	}
+	return value, next, nil
+}
+
+// unescape undoes the backslashes of a value. Between quotes the C++ library first makes `\"` a quote
+// everywhere and only then looks at the other pairs, so `\\"` is a backslash and a quote.
+func unescape(s string, quoted bool) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for {
+		i := strings.IndexByte(s, '\\')
+		if i < 0 || i+1 == len(s) {
+			b.WriteString(s)
+			return b.String()
+		}
+		b.WriteString(s[:i])
+		s = s[i:]
+		length := 2
+		switch {
+		case quoted && s[1] == '"':
+			b.WriteByte('"')
+		case quoted && strings.HasPrefix(s, `\\"`):
+			b.WriteString(`\"`)
+			length = 3
+		case s[1] == '\\':
+			b.WriteByte('\\')
+		case s[1] == 'n':
+			b.WriteByte('\n')
+		case s[1] == 'r':
+			b.WriteByte('\r')
+		default:
+			b.WriteString(s[:2])
+		}
+		s = s[length:]
+	}
+}
+
+// AppendText appends the text form to b, without a line feed at the end. It allocates only to grow b. The
+// error is that of [Message.Err], or an [*Error] around [ErrName] (no command) or [ErrUnsendable]; then b is
+// returned as it was.
+func (m *Message) AppendText(b []byte) ([]byte, error) {
+	if m.err != nil {
+		return b, m.err
+	}
+	if m.command == "" {
+		return b, nameError(-1, fieldCommand, "", reasonMissing)
+	}
+	return m.appendText(b, false)
+}
+
+// MarshalText returns what [Message.AppendText] appends.
+func (m *Message) MarshalText() ([]byte, error) {
+	b, err := m.AppendText(nil)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// appendText appends the text form. For logs it hides secrets and refuses nothing.
+func (m *Message) appendText(b []byte, forLog bool) ([]byte, error) {
+	length := len(b)
+	if m.sentFromServer != "" || m.sentFromService != "" {
+		b = append(b, '<')
+		b = append(b, m.sentFromServer...)
+		b = append(b, ':')
+		b = append(b, m.sentFromService...)
+		b = append(b, ' ')
+	}
+	if m.service != "" {
+		if m.server != "" {
+			b = append(b, m.server...)
+			b = append(b, ':')
+		}
+		b = append(b, m.service...)
+		b = append(b, '/')
+	}
+	b = append(b, m.command...)
+
+	list := m.parameters()
+	separator := byte(' ')
+	for i := range list {
+		name, value := list[i].name, list[i].value
+		if forLog && name == ParameterSecretCode {
+			value = "(hidden)"
+		}
+		b = append(b, separator)
+		b = append(b, name...)
+		b = append(b, '=')
+		var reason string
+		b, reason = appendValue(b, value, i == len(list)-1)
+		if reason != "" && !forLog {
+			return b[:length], &Error{Offset: -1, Field: fieldParameter, Name: name, Reason: reason, Err: ErrUnsendable}
+		}
+		separator = ';'
+	}
+	return b, nil
+}
+
+// appendValue appends a value, and says why it can't be read back, if so. White space at the end of the last
+// value would be taken for white space around the message, hence the quotes.
+func appendValue(b []byte, value string, last bool) (_ []byte, reason string) {
+	if value == "" {
+		return b, ""
+	}
+	var class uint8
+	for i := range len(value) {
+		class |= textClass[value[i]]
+	}
+	end := value[len(value)-1]
+	quoted := class&splitter != 0 || value[0] == '"' || last && textClass[end]&(blank|special) == blank
+	if !quoted && class&special == 0 {
+		return append(b, value...), ""
+	}
+
+	switch {
+	case class&nul != 0:
+		reason = "a NUL byte in the value"
+	case quoted && end == '\\':
+		reason = "a value that needs quotes can't end with a backslash"
+	}
+	if quoted {
+		b = append(b, '"')
+	}
+	for i := range len(value) {
+		switch c := value[i]; {
+		case c == '\\' || c == '"' && quoted:
+			b = append(b, '\\', c)
+		case c == '\n':
+			b = append(b, `\n`...)
+		case c == '\r':
+			b = append(b, `\r`...)
+		default:
+			b = append(b, c)
+		}
+	}
+	if quoted {
+		b = append(b, '"')
+	}
+	return b, reason
+}
+
+func syntaxError(offset int, reason string) error {
+	return &Error{Offset: offset, Reason: reason, Err: ErrSyntax}
+}
+
+func nameError(offset int, field, name, reason string) error {
+	return &Error{Offset: offset, Field: field, Name: name, Reason: reason, Err: ErrName}
+}
