@@ -110,7 +110,7 @@ func (c *Communicator) close(h *Handle) {
 	c.forget(h)
 	c.stats.Closed++
 	level := slog.LevelDebug
-	if h.cause != nil && h.can&canClose == 0 {
+	if h.cause != nil && h.can&canClose == 0 && c.life.Load() != over {
 		level = slog.LevelWarn // nobody else hears of it
 	}
 	if ctx := context.Background(); c.log.Enabled(ctx, level) {

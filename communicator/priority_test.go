@@ -241,24 +241,42 @@ func TestReprioritiseAcrossUrgency(t *testing.T) {
 func TestReprioritisedIsServedOnce(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})
 	var order journal
-	f := signalled(t)
-	swing := &probe{t: t, name: "swing", file: f, timeout: order.noter("timeout", remove)}
-	swing.read = order.noter("read", func(h *communicator.Handle) error {
-		f.drain(t)
-		h.SetDeadline(time.Now()) // due at once, but after what already waits
+	swing := &probe{t: t, name: "swing", file: signalled(t)} // never drained
+	swing.read = order.noter("swing", func(h *communicator.Handle) error {
+		if swing.reads == 2 {
+			return remove(h)
+		}
+		spin(4 * communicator.LookInterval) // a look at the urgent ones follows
 		return nil
 	})
 	var h *communicator.Handle
 	pusher := &probe{t: t, name: "pusher", file: signalled(t), read: order.noter("push", func(own *communicator.Handle) error {
-		h.SetPriority(2)
-		h.SetPriority(1)
+		h.SetPriority(-2)
+		h.SetPriority(-1)
 		return remove(own)
 	})}
-	add(t, loop, pusher, communicator.Options{})
-	h = add(t, loop, swing, communicator.Options{Priority: 1})
+	add(t, loop, pusher, communicator.Options{Priority: -3})
+	h = add(t, loop, swing, communicator.Options{Priority: -1})
 	for _, name := range []string{"other 1", "other 2"} {
-		add(t, loop, &probe{t: t, name: name, file: signalled(t), read: order.noter(name, remove)}, communicator.Options{Priority: 1})
+		add(t, loop, &probe{t: t, name: name, file: signalled(t), read: order.noter(name, remove)}, communicator.Options{Priority: -1})
 	}
 	run(t, loop)
-	order.expect(t, "push", "read", "other 1", "other 2", "timeout")
+	order.expect(t, "push", "swing", "other 1", "other 2", "swing")
+}
+
+// TestDueByItself: a source that becomes due by its own read callback waits for its turn like others.
+func TestDueByItself(t *testing.T) {
+	loop := newLoop(t, communicator.Config{})
+	var order journal
+	f := signalled(t)
+	p := &probe{t: t, name: "p", file: f, timeout: order.noter("timeout", remove)}
+	p.read = order.noter("read", func(h *communicator.Handle) error {
+		f.drain(t)
+		h.SetDeadline(time.Now())
+		return nil
+	})
+	add(t, loop, p, communicator.Options{})
+	add(t, loop, &probe{t: t, name: "other", file: signalled(t), read: order.noter("other", remove)}, communicator.Options{})
+	run(t, loop)
+	order.expect(t, "read", "other", "timeout")
 }

@@ -37,7 +37,9 @@ type DatagramHandler interface {
 type DatagramFunc func(d *Datagram, data []byte, from Peer) error
 
 // HandleDatagram calls f.
-func (f DatagramFunc) HandleDatagram(d *Datagram, data []byte, from Peer) error { return f(d, data, from) }
+func (f DatagramFunc) HandleDatagram(d *Datagram, data []byte, from Peer) error {
+	return f(d, data, from)
+}
 
 // DatagramConfig says how a datagram socket behaves. The zero value is right for most.
 type DatagramConfig struct {

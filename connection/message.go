@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
@@ -153,7 +154,7 @@ func (l *messageLines) HandleClose(s *Stream, cause error) {
 	switch closed := l.layer.config.Closed; {
 	case closed != nil:
 		closed((*MessageConn)(l), cause)
-	case cause != nil:
+	case cause != nil && !errors.Is(cause, communicator.ErrClosed):
 		s.Loop().Logger().Info("a message connection failed", "connection", s.handle.Name(), "error", cause)
 	}
 }

@@ -264,6 +264,9 @@ func (src *streamSource) String() string {
 		return "dialling"
 	}
 	if addr := s.RemoteAddr(); addr != nil {
+		if addr.String() == "" { // as most clients of a Unix socket
+			return addr.Network() + " client of " + s.LocalAddr().String()
+		}
 		return addr.Network() + " " + addr.String()
 	}
 	return fmt.Sprintf("%T", s.transport)

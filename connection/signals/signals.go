@@ -3,20 +3,21 @@
 // Package signals brings the process's signals to a loop.
 //
 // Go delivers signals to goroutines of its own, so the signalfd of other loops can't be used: the
-// runtime would take most of them first. Here a goroutine takes them from os/signal and marks a source
-// of the loop, which has a name and a priority like any other.
+// runtime would take most of them first. Here a goroutine takes them from os/signal and writes to an
+// eventfd, whose source in the loop has a name and a priority like any other.
 //
 // Do not use it to wait for a signal outside of a loop: os/signal does that.
 package signals
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"os/signal"
 	"strings"
 	"sync"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
 // Signals is a source of signals in a loop. It belongs to the loop's goroutine.
@@ -24,16 +25,43 @@ type Signals struct {
 	handle  *communicator.Handle
 	handler func(sig os.Signal, count int) error
 	set     []os.Signal
-	incoming
+	eventfd int
+	channel chan os.Signal
+	done    chan struct{} // closed when the goroutine has ended
+	pending pending
 }
 
-// incoming is what the goroutine and the loop share.
-type incoming struct {
-	channel chan os.Signal
-	done    chan struct{}
-	mu      sync.Mutex
-	counts  map[os.Signal]int
-	order   []os.Signal // those in counts, as they came first
+// pending is what the goroutine has taken and the loop has not seen yet.
+type pending struct {
+	mu     sync.Mutex
+	counts []count // in the order in which they came first
+}
+
+type count struct {
+	signal os.Signal
+	n      int
+}
+
+// add counts a signal; true if it is the first that the loop is to be told of.
+func (p *pending) add(sig os.Signal) (first bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.counts {
+		if p.counts[i].signal == sig {
+			p.counts[i].n++
+			return false
+		}
+	}
+	p.counts = append(p.counts, count{sig, 1})
+	return len(p.counts) == 1
+}
+
+func (p *pending) take() []count {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	taken := p.counts
+	p.counts = nil
+	return taken
 }
 
 // Notify calls f on the loop's goroutine when one of the signals has come, and takes from them their usual
@@ -42,38 +70,26 @@ type incoming struct {
 // that cause. The source keeps Run from returning; Close takes it out and gives the signals back.
 func Notify(loop *communicator.Communicator, f func(sig os.Signal, count int) error, o communicator.Options, set ...os.Signal) (*Signals, error) {
 	s := &Signals{handler: f, set: set}
-	s.counts = map[os.Signal]int{}
 	var err error
+	if s.eventfd, err = sys.EventFD(); err != nil {
+		return nil, err
+	}
 	if s.handle, err = loop.Add((*source)(s), o); err != nil {
+		_ = sys.Close(s.eventfd)
 		return nil, err
 	}
 	s.channel = make(chan os.Signal, 64) // os/signal drops what finds no room
 	s.done = make(chan struct{})
 	signal.Notify(s.channel, set...)
-	go s.receive()
+	go func() {
+		defer close(s.done)
+		for sig := range s.channel {
+			if s.pending.add(sig) {
+				_ = sys.Signal(s.eventfd)
+			}
+		}
+	}()
 	return s, nil
-}
-
-// receive runs on a goroutine until the channel is closed.
-func (s *Signals) receive() {
-	defer close(s.done)
-	mark := s.handle.MarkReadable
-	for sig := range s.channel {
-		s.mu.Lock()
-		first := len(s.order) == 0
-		if s.counts[sig] == 0 {
-			s.order = append(s.order, sig)
-		}
-		s.counts[sig]++
-		s.mu.Unlock()
-		if first && s.handle.Loop().Post(mark) != nil {
-			// The queue is full or the loop has ended. The next signal tries again.
-			s.mu.Lock()
-			clear(s.counts)
-			s.order = s.order[:0]
-			s.mu.Unlock()
-		}
-	}
 }
 
 // Handle is the source's place in its loop.
@@ -85,45 +101,35 @@ func (s *Signals) Close() { s.handle.Remove(nil) }
 // source is a Signals as the loop sees it.
 type source Signals
 
-func (s *source) FD() int { return communicator.NoFD }
+func (s *source) FD() int { return s.eventfd }
 
 func (s *source) String() string {
 	names := make([]string, len(s.set))
 	for i, sig := range s.set {
-		names[i] = fmt.Sprint(sig)
+		names[i] = sig.String()
 	}
 	return "signals " + strings.Join(names, ", ")
 }
 
 func (s *source) HandleRead(h *communicator.Handle) error {
-	for h.Enabled() {
-		sig, count := s.take()
-		if count == 0 {
+	var buf [8]byte
+	if _, err := sys.Read(s.eventfd, buf[:]); err != nil && !errors.Is(err, sys.ErrWouldBlock) {
+		return err
+	}
+	for _, c := range s.pending.take() {
+		if !h.Active() {
 			return nil
 		}
-		if err := s.handler(sig, count); err != nil {
+		if err := s.handler(c.signal, c.n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *source) take() (sig os.Signal, count int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.order) == 0 {
-		return nil, 0
-	}
-	sig = s.order[0]
-	count = s.counts[sig]
-	delete(s.counts, sig)
-	s.order = s.order[1:]
-	return sig, count
-}
-
 func (s *source) Close() error {
 	signal.Stop(s.channel)
 	close(s.channel)
 	<-s.done
-	return nil
+	return sys.Close(s.eventfd)
 }

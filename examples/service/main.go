@@ -1,0 +1,137 @@
+//go:build linux
+
+// Command service is a message service on TCP, UDP and Unix sockets at once.
+//
+//	go run ./examples/service --tcp 127.0.0.1:4040 --udp 127.0.0.1:4041 --unix /tmp/service.sock
+//	go run ./tools/ed-signal --type tcp --host 127.0.0.1:4040 --reply HELP
+//
+// It answers the default commands (HELP lists them), PING with PONG and the same parameters, and
+// SUM with TOTAL and the sum of its parameters. STOP, SIGINT and SIGTERM end it. Each flag can be repeated; it prints a
+// line for each address once it listens, such as "listening tcp 127.0.0.1:4040".
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/connection/signals"
+	"github.com/eventdispatcher-go/eventdispatcher/dispatcher"
+	"github.com/eventdispatcher-go/eventdispatcher/message"
+	"github.com/eventdispatcher-go/eventdispatcher/tcp"
+	"github.com/eventdispatcher-go/eventdispatcher/udp"
+	"github.com/eventdispatcher-go/eventdispatcher/unixsock"
+)
+
+type options struct {
+	name              string
+	tcps, udps, paths []string
+}
+
+func main() {
+	var o options
+	pflag.StringVar(&o.name, "name", "service", "the service's `NAME`")
+	pflag.StringArrayVar(&o.tcps, "tcp", nil, "listen on TCP at `ADDRESS`")
+	pflag.StringArrayVar(&o.udps, "udp", nil, "listen on UDP at `ADDRESS`")
+	pflag.StringArrayVar(&o.paths, "unix", nil, "listen on a Unix stream socket at `PATH`")
+	pflag.Parse()
+	if len(o.tcps)+len(o.udps)+len(o.paths) == 0 {
+		o.tcps, o.udps = []string{"127.0.0.1:4040"}, []string{"127.0.0.1:4041"}
+	}
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "service:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options) error {
+	loop, err := communicator.New(communicator.Config{})
+	if err != nil {
+		return err
+	}
+	defer loop.Close() //nolint:errcheck // after Run there is nothing left to fail
+
+	mux := dispatcher.New(dispatcher.Config{})
+	mux.HandleFunc("PING", ping)
+	mux.HandleFunc("SUM", sum)
+	err = mux.AddDefaults(dispatcher.Service{Name: o.name, Stop: func(bool) { loop.Stop(nil) }})
+	if err != nil {
+		return err
+	}
+	addrs, err := listen(loop, mux, o)
+	if err != nil {
+		return err
+	}
+	stop := func(os.Signal, int) error { loop.Stop(nil); return nil }
+	if _, err := signals.Notify(loop, stop, communicator.Options{}, syscall.SIGINT, syscall.SIGTERM); err != nil {
+		return err
+	}
+	for _, addr := range addrs {
+		fmt.Println("listening", addr.Network(), addr)
+	}
+	return loop.Run(context.Background())
+}
+
+func listen(loop *communicator.Communicator, h message.Handler, o options) (addrs []net.Addr, err error) {
+	messages := connection.Messages(h, connection.MessageConfig{})
+	for _, address := range o.tcps {
+		l, err := tcp.Listen(loop, address, messages, tcp.ListenConfig{})
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, l.Addr())
+	}
+	for _, path := range o.paths {
+		l, err := unixsock.Listen(loop, path, messages, unixsock.ListenConfig{})
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, l.Addr())
+	}
+	for _, address := range o.udps {
+		datagrams := connection.MessageDatagrams(h, connection.MessageDatagramConfig{})
+		d, err := udp.Listen(loop, address, datagrams, udp.ListenConfig{})
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, d.Addr())
+	}
+	return addrs, nil
+}
+
+// ping answers PONG with the parameters of the PING.
+func ping(from message.Sender, m *message.Message) error {
+	reply := m.Reply("PONG")
+	for name, value := range m.Parameters() {
+		reply.Set(name, value)
+	}
+	return from.Send(reply)
+}
+
+// maxDigits bounds the work that one SUM can ask for.
+const maxDigits = 1000
+
+// sum answers TOTAL with the sum of the parameters, whole numbers.
+func sum(from message.Sender, m *message.Message) error {
+	total := new(big.Int)
+	for name, value := range m.Parameters() {
+		n, ok := new(big.Int), len(value) <= maxDigits
+		if ok {
+			n, ok = n.SetString(value, 10)
+		}
+		if !ok {
+			return from.Send(m.Reply(message.CommandInvalid).
+				Set(message.ParameterCommand, m.Command()).
+				Set(message.ParameterMessage, name+" is not a whole number"))
+		}
+		total.Add(total, n)
+	}
+	return from.Send(m.Reply("TOTAL").Set("sum", total.String()))
+}

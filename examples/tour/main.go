@@ -1,0 +1,111 @@
+//go:build linux
+
+// Command tour shows what one loop does. It starts a message service on every transport there is,
+// talks to itself over each, lets timers fire and signals come, and prints what it saw:
+//
+//	go run ./examples/tour
+//
+// It ends by itself within 10 s, with status 0, or 1 if anything didn't happen that should have.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/dispatcher"
+	"github.com/eventdispatcher-go/eventdispatcher/message"
+	"github.com/eventdispatcher-go/eventdispatcher/timer"
+)
+
+// limit is how long the whole tour may take.
+const limit = 8 * time.Second
+
+var errLate = errors.New("the tour took too long")
+
+// tour is the program's state. Only the loop's goroutine touches it, so it needs no lock.
+type tour struct {
+	loop *communicator.Communicator
+	dir  string // for socket files
+	rows []*row
+	open int          // rows that still wait for something
+	last *row         // STOP, which ends the tour
+	stop func() error // sends it
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "tour:", err)
+		os.Exit(1)
+	}
+}
+
+func run() (err error) {
+	t := &tour{}
+	if t.dir, err = os.MkdirTemp("", "tour"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(t.dir) //nolint:errcheck // a temporary folder
+	if t.loop, err = communicator.New(communicator.Config{}); err != nil {
+		return err
+	}
+	defer t.loop.Close() //nolint:errcheck // after Run there is nothing left to fail
+
+	start := time.Now()
+	if err := t.begin(); err != nil {
+		return err
+	}
+	if _, err := timer.After(t.loop, limit, func(*timer.Timer) error {
+		t.loop.Stop(errLate)
+		return nil
+	}, communicator.Options{Name: "limit"}); err != nil {
+		return err
+	}
+	ended := t.loop.Run(context.Background())
+	fmt.Print(t.table())
+	s := t.loop.Stats()
+	fmt.Printf("\none goroutine, %v: %d turns, %d callbacks, %d sources opened and closed, idle %.0f %% of the time\n",
+		time.Since(start).Round(time.Millisecond), s.Turns, s.Callbacks, s.Closed, 100*float64(s.Idle)/float64(s.Running))
+	if ended != nil {
+		return ended
+	}
+	return t.missing()
+}
+
+// begin starts all that is to be seen. The loop is not running yet.
+func (t *tour) begin() error {
+	service, err := t.service()
+	if err != nil {
+		return err
+	}
+	for _, start := range []func(message.Handler) error{
+		t.tcp, t.unix, t.udp, t.echo, t.oneShot, t.periodic, t.urgent, t.signals, t.posts,
+	} {
+		if err := start(service); err != nil {
+			return err
+		}
+	}
+	t.rows = append(t.rows, t.last)
+	return nil
+}
+
+// service is the table of commands that the tour's own messages are dispatched by.
+func (t *tour) service() (message.Handler, error) {
+	stopped := &row{name: "message STOP ends the service", want: 1}
+	mux := dispatcher.New(dispatcher.Config{})
+	mux.HandleFunc("PING", func(from message.Sender, m *message.Message) error {
+		return from.Send(m.Reply("PONG").Set("sent", m.Get("sent")))
+	})
+	err := mux.AddDefaults(dispatcher.Service{Name: "tour", Stop: func(bool) {
+		t.saw(stopped, 0)
+		t.loop.Stop(nil)
+	}})
+	t.last = stopped
+	return mux, err
+}
+
+func (t *tour) path(name string) string { return filepath.Join(t.dir, name) }
