@@ -65,6 +65,8 @@ type Communicator struct {
 	events    []sys.Event
 	ready     readyQueue
 	look      uint64 // counts the turns' looks and those between
+	turnLook  uint64 // the look with which the turn began
+	left      int    // handles that are ready since then, or longer
 	nextLook  int64  // when the urgent descriptors may be looked at again
 	deadlines timerqueue.Queue[*Handle]
 	armed     int64 // when the timer descriptor fires; 0 is never
@@ -160,7 +162,7 @@ func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 		loop: c, source: source, name: o.Name, fd: NoFD, seq: c.seq, priority: clampPriority(o.Priority),
 		can: abilities(source),
 	}
-	if !reflect.TypeOf(source).Comparable() {
+	if !reflect.ValueOf(source).Comparable() {
 		return nil, ErrNotPointer
 	}
 	h.reader, _ = source.(ReadHandler)
@@ -203,13 +205,14 @@ func (c *Communicator) bind(h *Handle, fd int) error {
 		c.bare[h.source] = h
 		return nil
 	}
-	if fd < 0 {
-		return fmt.Errorf("communicator: add %s: %w", h.Name(), sys.ErrBadDescriptor)
+	if fd < 0 || fd >= len(c.slots) {
+		if err := sys.CheckDescriptor(fd); err != nil { // rather than make room for a number that means nothing
+			return fmt.Errorf("communicator: add %s: %w", h.Name(), err)
+		}
+		c.slots = append(c.slots, make([]*Handle, max(64, len(c.slots), fd+1-len(c.slots)))...)
 	}
-	for len(c.slots) <= fd {
-		c.slots = append(c.slots, nil)
-	}
-	if c.slots[fd] != nil {
+	// A removed source may have closed its descriptor itself, and the number be in use again.
+	if old := c.slots[fd]; old != nil && (old.Active() || old.source == h.source) {
 		return ErrAdded
 	}
 	c.slots[fd] = h
@@ -226,14 +229,15 @@ func (c *Communicator) unbind(h *Handle) {
 	h.want = want
 	c.forget(h)
 	h.fd = NoFD
-	h.events = 0
+	h.pending = Nothing
 }
 
 // forget frees the handle's entry.
 func (c *Communicator) forget(h *Handle) {
-	if h.fd == NoFD {
+	switch {
+	case h.fd == NoFD:
 		delete(c.bare, h.source)
-	} else {
+	case c.slots[h.fd] == h:
 		c.slots[h.fd] = nil
 	}
 }
@@ -278,9 +282,12 @@ func (c *Communicator) Run(ctx context.Context) error {
 		return err
 	}
 	c.loopID.Store(goroutineID())
-	c.now = c.clock()
+	if ctx.Err() != nil {
+		c.Stop(context.Cause(ctx))
+	}
 	cancel := context.AfterFunc(ctx, func() { c.Stop(context.Cause(ctx)) })
 	defer cancel()
+	c.now = c.clock()
 	for !c.stopping.Load() && (c.live > 0 || c.posts.any() || len(c.closing) > 0) {
 		if err := c.turn(); err != nil {
 			c.Stop(err)
@@ -317,6 +324,7 @@ func (c *Communicator) begin() error {
 
 // finish ends the loop: the functions already posted run, then all sources are closed.
 func (c *Communicator) finish() error {
+	c.now = c.clock()
 	cause, functions := c.posts.close()
 	for _, f := range functions {
 		c.runPosted(f)

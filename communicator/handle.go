@@ -25,15 +25,16 @@ type Handle struct {
 	fd       int32
 	deadline int64  // on the loop's clock; 0 is none
 	seq      uint64 // order of adding
+	look     uint64 // the look that found it ready
 	calls    uint64
 
 	generation uint32 // tells this use of the slot from earlier ones
-	events     uint32 // that epoll reported and nobody has served
 	priority   int32
 	state      state
 	can        ability
 	want       Interest
 	watched    Interest // what epoll was told
+	pending    Interest // what epoll has reported and nobody has served
 }
 
 type state uint8
@@ -45,6 +46,7 @@ const (
 	ready                      // in the ready queue
 	due                        // its deadline has come
 	marked                     // by MarkReadable
+	detached                   // left by Detach
 )
 
 type ability uint8
@@ -107,8 +109,8 @@ func (h *Handle) SetEnabled(on bool) {
 		h.state &^= disabled
 		h.schedule()
 	} else {
-		h.state = h.state&^due | disabled
-		h.events = 0
+		h.void()
+		h.state |= disabled
 		h.loop.deadlines.Remove(&h.node)
 	}
 	h.watch()
@@ -126,7 +128,7 @@ func (h *Handle) SetPriority(priority int) {
 	}
 	h.priority = p
 	if h.state&ready != 0 {
-		h.loop.ready.push(h, h.loop.look) // the entry with the old priority is void
+		h.loop.ready.push(h) // the entry with the old priority is void
 	}
 	if (p < 0) != (h.state&urgent != 0) {
 		want := h.want
@@ -198,7 +200,9 @@ func (h *Handle) SetDeadline(t time.Time) {
 	h.state &^= due
 	h.deadline = 0
 	if !t.IsZero() {
-		h.deadline = max(1, h.loop.clock()+int64(time.Until(t)))
+		left := int64(time.Until(t)) // before the loop's clock is read: late by that time rather than early
+		now := h.loop.clock()
+		h.deadline = max(1, now+min(left, math.MaxInt64-now))
 	}
 	h.schedule()
 }
@@ -259,22 +263,33 @@ func (h *Handle) Detach() {
 		return
 	}
 	h.leave()
+	h.state |= detached
 	h.loop.forget(h)
 }
 
 // fail is Remove for an error that a callback returned, which may have removed its source itself.
 func (h *Handle) fail(err error) {
-	if h.state&gone != 0 && h.cause == nil {
+	switch {
+	case h.state&detached != 0:
+		h.loop.log.Warn("a source that was detached failed", "source", h, "error", err)
+	case h.state&gone != 0 && h.cause == nil:
 		h.cause = err
 	}
 	h.Remove(err)
+}
+
+// void forgets what was reported and has not been served.
+func (h *Handle) void() {
+	h.loop.unqueue(h)
+	h.state &^= due
+	h.pending = Nothing
 }
 
 func (h *Handle) leave() {
 	h.want = Nothing
 	h.watch()
 	h.loop.deadlines.Remove(&h.node)
-	h.events = 0
+	h.void()
 	h.state = gone
 	h.loop.live--
 }

@@ -161,7 +161,7 @@ func (f *file) drain(t testing.TB) bool {
 	t.Helper()
 	var count [8]byte
 	_, err := unix.Read(f.fd, count[:])
-	if err != nil && err != unix.EAGAIN { //nolint:errorlint // x/sys returns the bare Errno
+	if err != nil && !errors.Is(err, unix.EAGAIN) {
 		t.Errorf("drain: %v", err)
 	}
 	return err == nil

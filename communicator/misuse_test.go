@@ -20,20 +20,20 @@ type bare struct{ fd int }
 
 func (b *bare) FD() int { return b.fd }
 
-// writer can only write.
-type writer struct {
+// writeOnly can only write.
+type writeOnly struct {
 	bare
 	writes int
 }
 
-func (w *writer) HandleWrite(h *communicator.Handle) error {
+func (w *writeOnly) HandleWrite(h *communicator.Handle) error {
 	w.writes++
 	h.Remove(nil)
 	return nil
 }
 
 // incomparable is a source by value that can't be the key of a map.
-type incomparable struct{ names []string }
+type incomparable struct{ _ []string }
 
 func (incomparable) FD() int                                  { return communicator.NoFD }
 func (incomparable) HandleTimeout(*communicator.Handle) error { return nil }
@@ -213,7 +213,7 @@ func TestAddByValue(t *testing.T) {
 func TestWantBeyondAbility(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})
 	f := signalled(t)
-	w := &writer{bare: bare{f.fd}}
+	w := &writeOnly{bare: bare{f.fd}}
 	h := add(t, loop, w, communicator.Options{Want: communicator.Read | communicator.Write})
 	if got := h.Interest(); got != communicator.Write {
 		t.Errorf("interest %v, want write", got)
@@ -235,7 +235,7 @@ func TestWantBeyondAbility(t *testing.T) {
 func TestDefaultInterest(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})
 	both := add(t, loop, &probe{t: t, file: eventfd(t)}, communicator.Options{})
-	only := add(t, loop, &writer{bare: bare{eventfd(t).fd}}, communicator.Options{})
+	only := add(t, loop, &writeOnly{bare: bare{eventfd(t).fd}}, communicator.Options{})
 	if both.Interest() != communicator.Read || only.Interest() != communicator.Write {
 		t.Errorf("interests %v and %v", both.Interest(), only.Interest())
 	}

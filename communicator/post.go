@@ -104,7 +104,7 @@ func (c *Communicator) Do(ctx context.Context, f func() error) error {
 	var claimed atomic.Bool // by the loop, to run f, or by Do, to give up
 	done := make(chan error, 1)
 	err := c.Post(func() {
-		if claimed.CompareAndSwap(false, true) {
+		if ctx.Err() == nil && claimed.CompareAndSwap(false, true) {
 			done <- f()
 		}
 	})

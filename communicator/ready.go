@@ -10,10 +10,9 @@ type readyQueue []readyEntry
 // the order of adding. It is void when the handle has been served, removed, disabled or given
 // another priority since.
 type readyEntry struct {
-	h        *Handle
-	look     uint64
-	seq      uint64
-	priority int32
+	h         *Handle
+	look, seq uint64
+	priority  int32
 }
 
 func (e *readyEntry) before(o *readyEntry) bool {
@@ -27,11 +26,11 @@ func (e *readyEntry) before(o *readyEntry) bool {
 }
 
 func (e *readyEntry) void() bool {
-	return e.h.state&ready == 0 || e.h.priority != e.priority
+	return e.h.state&ready == 0 || e.h.look != e.look || e.h.priority != e.priority
 }
 
-func (q *readyQueue) push(h *Handle, look uint64) {
-	e := readyEntry{h: h, look: look, seq: h.seq, priority: h.priority}
+func (q *readyQueue) push(h *Handle) {
+	e := readyEntry{h: h, look: h.look, seq: h.seq, priority: h.priority}
 	*q = append(*q, e)
 	heap := *q
 	i := len(heap) - 1

@@ -26,7 +26,7 @@ func (c *Communicator) turn() error {
 func (c *Communicator) wait() error {
 	for _, h := range c.marked {
 		h.state &^= marked
-		c.enqueue(h, sys.Readable)
+		c.enqueue(h, Read)
 	}
 	clear(c.marked)
 	c.marked = c.marked[:0]
@@ -111,7 +111,7 @@ func (c *Communicator) sort(events []sys.Event) (urgent bool) {
 		switch {
 		case e.Fd >= 0:
 			if h := c.slots[e.Fd]; h != nil && h.generation == uint32(e.Pad) {
-				c.enqueue(h, e.Events)
+				c.enqueue(h, interestOf(e.Events))
 			} else {
 				c.stats.Stale++
 			}
@@ -124,15 +124,24 @@ func (c *Communicator) sort(events []sys.Event) (urgent bool) {
 	return urgent
 }
 
-func (c *Communicator) enqueue(h *Handle, events uint32) {
+func (c *Communicator) enqueue(h *Handle, i Interest) {
 	if h.state&(gone|disabled) != 0 {
 		return
 	}
-	h.events |= events
+	h.pending |= i
 	if h.state&ready == 0 {
 		h.state |= ready
-		c.ready.push(h, c.look)
+		h.look = c.look
+		c.ready.push(h)
 	}
+}
+
+// unqueue takes a handle out of the ready queue; its entry there is void.
+func (c *Communicator) unqueue(h *Handle) {
+	if h.state&ready != 0 && h.look <= c.turnLook {
+		c.left--
+	}
+	h.state &^= ready
 }
 
 // collectDue queues the deadlines that have come.
@@ -143,43 +152,52 @@ func (c *Communicator) collectDue() {
 			return
 		}
 		h.state |= due
-		c.enqueue(h, 0)
+		c.enqueue(h, Nothing)
 	}
 }
 
 // dispatch serves what was ready when the turn began, and what is more important and becomes ready
 // meanwhile. What becomes ready meanwhile and is not more important stays for the next turn.
 func (c *Communicator) dispatch() {
-	turn := c.look
-	for left := len(c.ready); left > 0 && !c.stopping.Load(); {
-		e := c.ready.pop()
-		if e.look <= turn {
-			left--
+	c.turnLook = c.look
+	c.left = 0
+	for i := range c.ready {
+		if !c.ready[i].void() {
+			c.left++
 		}
-		c.serve(&e)
+	}
+	for c.left > 0 && !c.stopping.Load() {
+		c.serveNext()
 	}
 }
 
-// serve calls what a ready source has to be called for.
-func (c *Communicator) serve(e *readyEntry) {
-	h := e.h
+// serveNext calls what the first of the ready sources has to be called for.
+func (c *Communicator) serveNext() {
+	e := c.ready.pop()
 	if e.void() {
 		return
 	}
-	serves := interestOf(h.events)
-	h.events = 0
-	h.state &^= ready
-	if serves&h.want&Read != 0 {
+	h := e.h
+	c.unqueue(h)
+	wasDue := h.state&due != 0
+	if h.take(Read) {
 		c.called(h, h.reader.HandleRead(h))
 	}
-	if serves&h.want&Write != 0 && h.Enabled() {
+	if h.take(Write) {
 		c.called(h, h.source.(WriteHandler).HandleWrite(h))
 	}
-	if h.state&due != 0 {
+	if wasDue && h.state&(due|ready) == due {
 		h.state &^= due
 		h.deadline = 0
 		c.called(h, h.source.(TimeoutHandler).HandleTimeout(h))
 	}
+}
+
+// take tells whether something reported, and not made void since, is still wanted.
+func (h *Handle) take(i Interest) bool {
+	taken := h.pending&h.want&i != 0
+	h.pending &^= i
+	return taken
 }
 
 // called is what follows each callback of a source.
@@ -200,6 +218,7 @@ func (c *Communicator) between(h *Handle) {
 	c.now = now
 	if c.slow > 0 && took > c.slow {
 		c.reportSlow(h, time.Duration(took))
+		c.now = c.clock()
 	}
 	if next, ok := c.deadlines.Next(); ok && next <= now {
 		c.look++
@@ -227,8 +246,7 @@ func (c *Communicator) lookAtUrgent() {
 // serveUrgent serves what is urgent between callbacks that are in no queue.
 func (c *Communicator) serveUrgent() {
 	for c.ready.urgent() && !c.stopping.Load() {
-		e := c.ready.pop()
-		c.serve(&e)
+		c.serveNext()
 	}
 }
 

@@ -133,7 +133,11 @@ func (src *datagramSource) FD() int { return src.fd }
 
 func (src *datagramSource) String() string { return "udp " + (*Datagram)(src).Addr().String() }
 
-func (src *datagramSource) Close() error { return sys.Close(src.fd) }
+func (src *datagramSource) Close() error {
+	fd := src.fd
+	src.fd = sys.NoFD
+	return sys.Close(fd)
+}
 
 func (src *datagramSource) HandleClose(h *communicator.Handle, cause error) {
 	switch {

@@ -229,6 +229,9 @@ func (d *dialling) next() {
 		}
 		d.failures = append(d.failures, err)
 	}
+	if d.failures == nil {
+		d.failures = []error{ErrNoAddress}
+	}
 	d.finish(nil, errors.Join(d.failures...))
 }
 

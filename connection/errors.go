@@ -28,6 +28,8 @@ var (
 	// ErrDialTimeout is the cause when a connection didn't come about within its time limit;
 	// errors.Is(err, os.ErrDeadlineExceeded) holds.
 	ErrDialTimeout = fmt.Errorf("connection: dial: %w", os.ErrDeadlineExceeded)
+	// ErrNoAddress is the cause when there was nothing to dial: a name without an address.
+	ErrNoAddress = errors.New("connection: dial: no address")
 	// ErrConsumed is the cause when a handler says that it consumed fewer bytes than none or more
 	// than it was given.
 	ErrConsumed = errors.New("connection: the handler consumed what it was not given")

@@ -42,7 +42,7 @@ type ListenConfig struct {
 //
 // When descriptors run out (EMFILE, ENFILE) the listener gives up one that it holds in reserve, to
 // accept one waiting connection and close it, so that its peer learns at once; then it rests for
-// AcceptPause. It never spins, and goes on by itself.
+// AcceptPause. It never spins, goes on by itself, and logs the shortage once.
 type Listener struct {
 	handle   *communicator.Handle
 	acceptor Acceptor
@@ -51,7 +51,7 @@ type Listener struct {
 	reserve  int
 	accepted uint64
 	refused  uint64
-	resting  bool
+	short    bool // of descriptors or memory, and it has been logged
 }
 
 // NewListener lets serve have each connection that the acceptor, which it owns from then on, takes. Also
@@ -125,7 +125,6 @@ func (src *listenerSource) Close() error {
 
 // HandleTimeout ends a rest.
 func (src *listenerSource) HandleTimeout(h *communicator.Handle) error {
-	src.resting = false
 	h.Want(communicator.Read)
 	return nil
 }
@@ -137,6 +136,7 @@ func (src *listenerSource) HandleRead(h *communicator.Handle) error {
 		switch {
 		case err == nil:
 			l.accepted++
+			l.short = false
 			if err := l.serve(h.Loop(), t); err != nil {
 				h.Loop().Logger().Warn("a connection was not served", "listener", h.Name(), "error", err)
 			}
@@ -188,8 +188,8 @@ func (l *Listener) rest(cause error) error {
 			l.reserve = fd
 		}
 	}
-	if !l.resting {
-		l.resting = true
+	if !l.short {
+		l.short = true
 		l.handle.Loop().Logger().Warn("accepting rests", "listener", l.handle.Name(), "pause", AcceptPause, "error", cause)
 	}
 	l.handle.Want(communicator.Nothing)
@@ -242,7 +242,11 @@ func (a *SocketAcceptor) Addr() net.Addr {
 }
 
 // Close closes the descriptor.
-func (a *SocketAcceptor) Close() error { return sys.Close(a.fd) }
+func (a *SocketAcceptor) Close() error {
+	fd := a.fd
+	a.fd = sys.NoFD
+	return sys.Close(fd)
+}
 
 // netAcceptor keeps package net's listener, which knows what else is to be done at the end, such as
 // removing a Unix socket's file.

@@ -84,7 +84,12 @@ func DialMessages(loop Loop, d Dialer, h message.Handler, config MessageConfig) 
 }
 
 func (c *MessageConn) lines() StreamHandler {
-	return &splitter{split: bufio.ScanLines, handler: (*messageLines)(c)}
+	return &splitter{split: wholeLines, handler: (*messageLines)(c)}
+}
+
+// wholeLines is bufio.ScanLines but for a last line without its end: half a message must not be taken for one.
+func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
+	return bufio.ScanLines(data, false)
 }
 
 // Stream is the stream below, for its addresses, counters and pauses.

@@ -140,10 +140,7 @@ func (s *Stream) flush() error {
 	waiting := len(s.out.waiting())
 	if s.state&held != 0 && waiting <= s.config.HighWater/2 {
 		s.state &^= held
-		if len(s.in) > 0 {
-			s.state |= again
-			s.handle.MarkReadable()
-		}
+		s.handAgain()
 	}
 	if waiting > 0 {
 		s.update()
@@ -237,12 +234,8 @@ func (s *Stream) linger() error {
 		s.handle.Remove(s.endCause()) // the peer would never know
 		return nil
 	}
-	if err := s.endWrite(); err != nil {
-		return err
-	}
-	s.state |= lingering
 	s.update()
-	return nil
+	return s.endWrite()
 }
 
 func (s *Stream) endCause() error {

@@ -49,7 +49,7 @@ func (f *splitter) HandleData(s *Stream, data []byte) (consumed int, err error) 
 
 func (f *splitter) frames(s *Stream, data []byte, atEOF bool) (consumed int, err error) {
 	empty := 0
-	for consumed < len(data) && s.state&(paused|held|closing) == 0 && s.handle.Active() {
+	for (consumed < len(data) || atEOF) && f.goesOn(s, atEOF) {
 		advance, frame, err := f.split(data[consumed:], atEOF)
 		final := errors.Is(err, bufio.ErrFinalToken)
 		if err != nil && !final {
@@ -59,6 +59,9 @@ func (f *splitter) frames(s *Stream, data []byte, atEOF bool) (consumed int, err
 			return consumed, ErrConsumed
 		}
 		consumed += advance
+		if len(frame) > s.config.MaxInput {
+			return consumed, ErrInputLimit
+		}
 		if frame != nil {
 			if err := f.handler.HandleFrame(s, frame); err != nil {
 				return consumed, err
@@ -82,12 +85,25 @@ func (f *splitter) frames(s *Stream, data []byte, atEOF bool) (consumed int, err
 	return consumed, nil
 }
 
+// goesOn tells whether the next frame may be handed over. At the end of the file nothing could be handed over
+// later.
+func (f *splitter) goesOn(s *Stream, atEOF bool) bool {
+	stop := closing
+	if !atEOF {
+		stop |= paused | held
+	}
+	return s.state&stop == 0 && s.handle.Active()
+}
+
 // HandleEOF hands over the last frame, if split makes one of what is left.
 func (f *splitter) HandleEOF(s *Stream, rest []byte) error {
+	if rest == nil {
+		rest = []byte{} // split functions return a part of it as the last frame, and nil is none
+	}
 	s.cork()
 	consumed, err := f.frames(s, rest, true)
 	s.uncork()
-	if err != nil {
+	if err != nil || !f.goesOn(s, true) {
 		return err
 	}
 	rest = rest[consumed:]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
@@ -219,10 +220,13 @@ func (s *Stream) Resume() {
 	}
 	s.state &^= paused
 	s.update()
-	if len(s.in) > 0 {
-		s.state |= again
-		s.handle.MarkReadable()
-	}
+	s.handAgain()
+}
+
+// handAgain hands over what is kept in the next turn, even if nothing new comes. In a handler nothing is kept yet.
+func (s *Stream) handAgain() {
+	s.state |= again
+	s.handle.MarkReadable()
 }
 
 // Reading tells whether the stream takes bytes from its peer.
@@ -236,7 +240,7 @@ func (s *Stream) update() {
 		return
 	}
 	want := communicator.Nothing
-	if s.Reading() || s.state&(lingering|eof) == lingering {
+	if s.Reading() || s.state&(closing|eof) == closing {
 		want |= communicator.Read
 	}
 	if s.out != nil {
@@ -265,7 +269,7 @@ func (src *streamSource) String() string {
 	}
 	if addr := s.RemoteAddr(); addr != nil {
 		if addr.String() == "" { // as most clients of a Unix socket
-			return addr.Network() + " client of " + s.LocalAddr().String()
+			return strings.TrimSuffix(addr.Network()+" client of "+s.LocalAddr().String(), " client of ")
 		}
 		return addr.Network() + " " + addr.String()
 	}
@@ -308,28 +312,35 @@ func (src *streamSource) HandleClose(_ *communicator.Handle, cause error) {
 	}
 }
 
-// HandleRead reads once and hands over what has come.
+// HandleRead reads once and hands over what has come, or hands over again what waits for that.
 func (src *streamSource) HandleRead(*communicator.Handle) error {
 	s := (*Stream)(src)
-	if s.state&lingering != 0 {
+	if s.state&closing != 0 {
 		return s.discard()
 	}
 	if !s.Reading() {
 		return nil
 	}
-	data, full, err := s.read()
+	if s.state&again != 0 {
+		s.state &^= again
+		if len(s.in) > 0 {
+			return s.deliver(s.in)
+		}
+	}
+	data, err := s.read()
 	switch {
 	case err == nil:
+		return s.deliver(data)
 	case err == io.EOF: //nolint:errorlint // by contract the sentinel itself
 		return s.ended()
 	case err == ErrWouldBlock: //nolint:errorlint // by contract the sentinel itself
-		if s.state&again == 0 {
-			return nil
-		}
-	default:
-		return err
+		return nil
 	}
-	s.state &^= again
+	return err
+}
+
+// deliver hands data to the handler and keeps what is left of it.
+func (s *Stream) deliver(data []byte) error {
 	consumed, err := s.handler.HandleData(s, data)
 	if err != nil {
 		return err
@@ -340,15 +351,15 @@ func (src *streamSource) HandleRead(*communicator.Handle) error {
 	if consumed < 0 || consumed > len(data) {
 		return ErrConsumed
 	}
-	return s.keep(data[consumed:], full)
+	return s.keep(data[consumed:])
 }
 
 // smallTail is how much unconsumed input is copied in front of the next read rather than read behind.
 const smallTail = communicator.BufferSize / 4
 
 // read returns what was not consumed before and what the transport has now, in the loop's buffer or
-// the stream's. It tells whether the buffer is full, so that more is likely to come.
-func (s *Stream) read() (data []byte, full bool, err error) {
+// the stream's.
+func (s *Stream) read() (data []byte, err error) {
 	buf := s.Loop().ReadBuffer()
 	kept := len(s.in)
 	if kept > smallTail {
@@ -358,8 +369,11 @@ func (s *Stream) read() (data []byte, full bool, err error) {
 		copy(buf, s.in)
 	}
 	n, err := s.transport.Read(buf[kept:])
+	if n > 0 {
+		err = nil // it comes again
+	}
 	s.received += uint64(n)
-	return buf[:kept+n], kept+n == len(buf), err
+	return buf[:kept+n], err
 }
 
 // growTo returns b with room for size bytes.
@@ -370,13 +384,13 @@ func growTo(b []byte, size int) []byte {
 	return append(make([]byte, 0, size), b...)
 }
 
-// keep keeps what the handler hasn't consumed. A stream that is likely to be idle now gives up its
-// buffer.
-func (s *Stream) keep(rest []byte, busy bool) error {
+// keep keeps what the handler hasn't consumed. With nothing to keep the stream gives up its buffer: it may be
+// idle for long.
+func (s *Stream) keep(rest []byte) error {
 	if len(rest) > s.config.MaxInput {
 		return ErrInputLimit
 	}
-	if len(rest) == 0 && !busy {
+	if len(rest) == 0 {
 		s.in = nil
 		return nil
 	}
@@ -400,12 +414,20 @@ func (s *Stream) ended() error {
 	return nil
 }
 
-// discard reads what still comes from the peer of a closing stream, until its end.
+// discard reads what still comes from the peer of a closing stream, until its end: a peer that writes before it
+// reads would otherwise never come to read what waits for it.
 func (s *Stream) discard() error {
 	_, err := s.transport.Read(s.Loop().ReadBuffer())
-	if err == nil || err == ErrWouldBlock { //nolint:errorlint // by contract the sentinel itself
+	switch {
+	case err == nil, err == ErrWouldBlock: //nolint:errorlint // by contract the sentinel itself
+		return nil
+	case s.out == nil: // the peer's end, or its reset: either way all is over
+		s.handle.Remove(s.endCause())
+		return nil
+	case err == io.EOF: //nolint:errorlint // by contract the sentinel itself
+		s.state |= eof
+		s.update()
 		return nil
 	}
-	s.handle.Remove(s.endCause()) // the peer's end, or its reset: either way all is over
-	return nil
+	return err
 }

@@ -118,8 +118,13 @@ func (s *Socket) Write(p []byte) (int, error) {
 // CloseWrite ends the writing side: the peer reads the end of the file.
 func (s *Socket) CloseWrite() error { return s.wrap("close", sys.Shutdown(int(s.fd))) }
 
-// Close closes the descriptor.
-func (s *Socket) Close() error { return s.wrap("close", sys.Close(int(s.fd))) }
+// Close closes the descriptor. From then on the socket has no descriptor and no local address, rather than those of
+// whatever gets the number next.
+func (s *Socket) Close() error {
+	fd := int(s.fd)
+	s.fd = sys.NoFD
+	return s.wrap("close", sys.Close(fd))
+}
 
 func (s *Socket) wrap(op string, err error) error {
 	if err == nil || err == ErrWouldBlock { //nolint:errorlint // the sentinel itself, on the way of every read

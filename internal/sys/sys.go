@@ -129,5 +129,10 @@ func Exhausted(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE)
 }
 
-// ErrBadDescriptor is what a descriptor answers that can't be one.
-var ErrBadDescriptor error = &os.SyscallError{Syscall: "epoll_ctl", Err: unix.EBADF}
+// CheckDescriptor tells whether fd is open: EBADF if not.
+func CheckDescriptor(fd int) error {
+	return retry("fcntl", func() error {
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		return err
+	})
+}

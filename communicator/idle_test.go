@@ -1,0 +1,151 @@
+//go:build linux
+
+package communicator_test
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+)
+
+// quiet holds that a loop, which runs on another goroutine, sleeps for d. A look at its counters is a
+// turn itself, so there is exactly one from one look to the next. What happened just before may end the first
+// sleep early, so there are a few attempts.
+func quiet(t *testing.T, loop *communicator.Communicator, d time.Duration) {
+	t.Helper()
+	look := func() (s communicator.Stats) {
+		do(t, loop, func() { s = loop.Stats() })
+		return s
+	}
+	var turns uint64
+	for range 3 {
+		before := look()
+		pass(t, d)
+		after := look()
+		turns = after.Turns - before.Turns
+		if turns == 1 {
+			if idle := after.Idle - before.Idle; idle < d/2 {
+				t.Errorf("the loop says that of %v it was idle for %v", d, idle)
+			}
+			return
+		}
+	}
+	t.Errorf("%d turns in %v, want none but that of the look", turns, d)
+}
+
+const silence = 60 * time.Millisecond
+
+func TestIdle(t *testing.T) {
+	loop := newLoop(t, communicator.Config{})
+	for _, priority := range []int{0, -1} {
+		add(t, loop, &probe{t: t, file: eventfd(t)}, communicator.Options{Priority: priority})
+		a, _ := socketpair(t)
+		add(t, loop, &probe{t: t, file: a}, communicator.Options{Priority: priority})
+		add(t, loop, &probe{t: t}, communicator.Options{Priority: priority})
+		add(t, loop, &probe{t: t}, communicator.Options{Priority: priority, Deadline: time.Now().Add(time.Hour)})
+	}
+	start(t, loop)
+	quiet(t, loop, 200*time.Millisecond)
+}
+
+// TestIdleAfterActivity: events that came and went leave nothing behind that wakes the loop.
+func TestIdleAfterActivity(t *testing.T) {
+	loop := newLoop(t, communicator.Config{})
+	for _, priority := range []int{0, -1} {
+		p := &probe{t: t, file: signalled(t)}
+		p.read = func(h *communicator.Handle) error {
+			p.file.drain(t)
+			if p.reads < 100 {
+				p.file.signal(t)
+			}
+			return nil
+		}
+		add(t, loop, p, communicator.Options{Priority: priority})
+	}
+	fired := &probe{t: t, timeout: ignore}
+	add(t, loop, fired, communicator.Options{Deadline: time.Now().Add(time.Millisecond)})
+	start(t, loop)
+	quiet(t, loop, silence)
+}
+
+// TestIdleAfterDeadlineIsGone: a deadline that was cleared, and one whose source has left or is disabled,
+// doesn't wake the loop, or once at most.
+func TestIdleAfterDeadlineIsGone(t *testing.T) {
+	for name, calm := range map[string]func(*communicator.Handle){
+		"cleared":  func(h *communicator.Handle) { h.SetDeadline(time.Time{}) },
+		"put off":  func(h *communicator.Handle) { h.SetDeadline(time.Now().Add(time.Hour)) },
+		"disabled": func(h *communicator.Handle) { h.SetEnabled(false) },
+		"removed":  func(h *communicator.Handle) { h.Remove(nil) },
+		"detached": func(h *communicator.Handle) { h.Detach() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			loop := newLoop(t, communicator.Config{})
+			add(t, loop, &probe{t: t}, communicator.Options{})
+			h := add(t, loop, &probe{t: t}, communicator.Options{Deadline: time.Now().Add(time.Hour)})
+			start(t, loop)
+			do(t, loop, func() { h.SetDeadline(time.Now().Add(patience)) })
+			do(t, loop, func() { calm(h) })
+			quiet(t, loop, silence)
+		})
+	}
+}
+
+// TestDeadPeer: a peer that has gone costs nothing while its source is off or wants nothing, and is
+// noticed when that is over.
+func TestDeadPeer(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		off, on func(*communicator.Handle)
+	}{
+		{
+			"disabled",
+			func(h *communicator.Handle) { h.SetEnabled(false) },
+			func(h *communicator.Handle) { h.SetEnabled(true) },
+		},
+		{
+			"wants nothing",
+			func(h *communicator.Handle) { h.Want(communicator.Nothing) },
+			func(h *communicator.Handle) { h.Want(communicator.Read) },
+		},
+	} {
+		for _, priority := range []int{0, -1} {
+			t.Run(test.name, func(t *testing.T) {
+				loop := newLoop(t, communicator.Config{})
+				a, b := socketpair(t)
+				noticed := make(chan struct{})
+				p := &probe{t: t, file: a, read: func(h *communicator.Handle) error {
+					var buf [1]byte
+					if n, err := unix.Read(a.fd, buf[:]); n != 0 || err != nil {
+						t.Errorf("read %d, %v", n, err)
+					}
+					close(noticed)
+					return remove(h)
+				}}
+				h := add(t, loop, p, communicator.Options{Priority: priority})
+				add(t, loop, &probe{t: t}, communicator.Options{})
+				test.off(h)
+				b.shut(t)
+				start(t, loop)
+				quiet(t, loop, silence)
+				do(t, loop, func() { test.on(h) })
+				await(t, noticed, "the hang-up")
+			})
+		}
+	}
+}
+
+// TestTimeoutOnlySourceIsNotWatched: the descriptor of a source that neither reads nor writes wakes nobody.
+func TestTimeoutOnlySourceIsNotWatched(t *testing.T) {
+	loop := newLoop(t, communicator.Config{})
+	add(t, loop, &sleeper{signalled(t)}, communicator.Options{})
+	start(t, loop)
+	quiet(t, loop, silence)
+}
+
+type sleeper struct{ file *file }
+
+func (s *sleeper) FD() int                                { return s.file.fd }
+func (*sleeper) HandleTimeout(*communicator.Handle) error { return nil }

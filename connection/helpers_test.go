@@ -1,0 +1,245 @@
+//go:build linux
+
+package connection_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+)
+
+func TestMain(m *testing.M) { fdtest.Main(m) }
+
+// patience is how long a test waits for what has to happen. It only matters when something is broken.
+const patience = 20 * time.Second
+
+var (
+	errTest     = errors.New("an error of the test")
+	errPatience = errors.New("the test's patience is over")
+)
+
+// newLoop makes a loop that is given back at the end of the test, and its log.
+func newLoop(tb testing.TB) (connection.Loop, *logs) {
+	tb.Helper()
+	l := &logs{}
+	loop, err := communicator.New(communicator.Config{Logger: slog.New(l)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = loop.Close() })
+	return loop, l
+}
+
+// run runs the loop on this goroutine until it ends; its error must be nil.
+func run(tb testing.TB, loop connection.Loop) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, errPatience)
+	defer cancel()
+	if err := loop.Run(ctx); err != nil {
+		for _, info := range loop.Sources() {
+			tb.Log(info)
+		}
+		tb.Fatalf("Run: %v", err)
+	}
+}
+
+// start runs the loop on a goroutine of its own until the test ends, or nothing is left in it.
+func start(tb testing.TB, loop connection.Loop) (ended <-chan struct{}) {
+	tb.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = loop.Run(context.Background())
+	}()
+	tb.Cleanup(func() {
+		loop.Stop(nil)
+		<-done
+	})
+	return done
+}
+
+// do runs f on a loop that runs on another goroutine.
+func do(tb testing.TB, loop connection.Loop, f func()) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := loop.Do(ctx, func() error { f(); return nil }); err != nil {
+		tb.Fatalf("Do: %v", err)
+	}
+}
+
+// await waits for a channel.
+func await[T any](tb testing.TB, c <-chan T, what string) (value T) {
+	tb.Helper()
+	select {
+	case value = <-c:
+	case <-time.After(patience):
+		tb.Fatalf("waited in vain for %s", what)
+	}
+	return value
+}
+
+// dial makes a blocking connection, closed at the end of the test.
+func dial(tb testing.TB, addr net.Addr) net.Conn {
+	tb.Helper()
+	conn, err := net.Dial(addr.Network(), addr.String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		tb.Fatal(err)
+	}
+	return conn
+}
+
+// expect reads a text.
+func expect(tb testing.TB, r io.Reader, text string) {
+	tb.Helper()
+	got := make([]byte, len(text))
+	if n, err := io.ReadFull(r, got); err != nil || string(got) != text {
+		tb.Fatalf("read %.100q, %v; want %.100q", got[:n], err, text)
+	}
+}
+
+// expectEnd reads until the other side has ended.
+func expectEnd(tb testing.TB, r io.Reader) {
+	tb.Helper()
+	var netError net.Error
+	if _, err := io.Copy(io.Discard, r); errors.As(err, &netError) && netError.Timeout() {
+		tb.Fatalf("read: %v; want the end", err)
+	}
+}
+
+// logs is a slog.Handler that keeps what is logged.
+type logs struct {
+	mu      sync.Mutex
+	records []string
+}
+
+func (l *logs) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (l *logs) WithAttrs([]slog.Attr) slog.Handler               { return l }
+func (l *logs) WithGroup(string) slog.Handler                    { return l }
+
+func (l *logs) Handle(_ context.Context, r slog.Record) error {
+	text := r.Level.String() + " " + r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		text += " " + a.String()
+		return true
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records = append(l.records, text)
+	return nil
+}
+
+// containing returns what was logged with that in it.
+func (l *logs) containing(part string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.records {
+		if strings.Contains(r, part) {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// pieces is a Transport in memory: each Read gives one piece of input, then end; Write takes no more than room, if
+// that isn't negative. Its descriptor is an eventfd that is always readable and writable.
+type pieces struct {
+	fd     int
+	in     []string
+	end    error // io.EOF if nil
+	room   int
+	out    bytes.Buffer
+	writes int
+	closed int
+}
+
+func newPieces(tb testing.TB, in ...string) *pieces {
+	tb.Helper()
+	fd, err := unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &pieces{fd: fd, in: in, end: io.EOF, room: -1}
+}
+
+func (p *pieces) FD() int { return p.fd }
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		panic("a read into nothing")
+	}
+	if len(p.in) == 0 {
+		return 0, p.end
+	}
+	n := copy(b, p.in[0])
+	if p.in[0] = p.in[0][n:]; p.in[0] == "" {
+		p.in = p.in[1:]
+	}
+	if n == 0 {
+		return 0, connection.ErrWouldBlock
+	}
+	return n, nil
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.writes++
+	if p.room < 0 || len(b) <= p.room {
+		p.room = max(-1, p.room-len(b))
+		return p.out.Write(b)
+	}
+	n, _ := p.out.Write(b[:p.room])
+	p.room = 0
+	return n, connection.ErrWouldBlock
+}
+
+func (p *pieces) Close() error {
+	p.closed++
+	if p.closed > 1 {
+		return errors.New("closed twice")
+	}
+	return unix.Close(p.fd)
+}
+
+// quiet makes the descriptor unreadable: nothing comes any more.
+func (p *pieces) quiet() {
+	var count [8]byte
+	_, _ = unix.Read(p.fd, count[:])
+}
+
+// wake makes it readable again.
+func (p *pieces) wake() {
+	_, _ = unix.Write(p.fd, binary.NativeEndian.AppendUint64(nil, 1))
+}
+
+// cut cuts a text at the positions.
+func cut(text string, at ...int) (parts []string) {
+	from := 0
+	for _, to := range at {
+		if to > from && to < len(text) {
+			parts = append(parts, text[from:to])
+			from = to
+		}
+	}
+	if from < len(text) {
+		parts = append(parts, text[from:])
+	}
+	return parts
+}
