@@ -325,7 +325,7 @@ func (c *Communicator) begin() error {
 // finish ends the loop: the functions already posted run, then all sources are closed.
 func (c *Communicator) finish() error {
 	c.now = c.clock()
-	cause, functions := c.posts.close()
+	functions, cause := c.posts.close()
 	for _, f := range functions {
 		c.runPosted(f)
 	}

@@ -52,14 +52,14 @@ func (p *posts) giveBack(taken []func()) {
 	p.mu.Unlock()
 }
 
-func (p *posts) close() (cause error, rest []func()) {
+func (p *posts) close() (rest []func(), cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
 	rest = p.functions
 	p.functions = nil
 	p.waiting.Store(false)
-	return p.cause, rest
+	return rest, p.cause
 }
 
 // Post lets f run on the loop's goroutine, in the current turn or the next. Functions posted by one

@@ -121,15 +121,14 @@ func attempt(sa *sys.Sockaddr, setup func(*Socket)) (*Socket, error) {
 		setup(s)
 	}
 	err = sys.Connect(fd, sa)
-	switch err { //nolint:errorlint // sentinels
-	case nil, sys.ErrInProgress:
+	if err == nil || errors.Is(err, sys.ErrInProgress) {
 		return s, err
-	case sys.ErrWouldBlock:
-	default:
-		err = s.dialError(sa, err)
 	}
 	_ = s.Close()
-	return nil, err
+	if errors.Is(err, ErrWouldBlock) {
+		return nil, err
+	}
+	return nil, s.dialError(sa, err)
 }
 
 // dialError says which address it was that couldn't be reached.

@@ -44,7 +44,7 @@ func run(tcps, udps, paths []string) error {
 	if err != nil {
 		return err
 	}
-	defer loop.Close() //nolint:errcheck // after Run there is nothing left to fail
+	defer loop.Close()
 
 	var addrs []net.Addr
 	streams := connection.Streams(connection.DataFunc(echo), connection.StreamConfig{})

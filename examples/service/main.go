@@ -56,7 +56,7 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	defer loop.Close() //nolint:errcheck // after Run there is nothing left to fail
+	defer loop.Close()
 
 	mux := dispatcher.New(dispatcher.Config{})
 	mux.HandleFunc("PING", ping)

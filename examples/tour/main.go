@@ -49,11 +49,11 @@ func run() (err error) {
 	if t.dir, err = os.MkdirTemp("", "tour"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(t.dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(t.dir)
 	if t.loop, err = communicator.New(communicator.Config{}); err != nil {
 		return err
 	}
-	defer t.loop.Close() //nolint:errcheck // after Run there is nothing left to fail
+	defer t.loop.Close()
 
 	start := time.Now()
 	if err := t.begin(); err != nil {

@@ -58,7 +58,7 @@ func epollCtl(epfd, op, fd int, event *Event) error {
 // EpollWait blocks until the set has events; it returns none when a signal interrupts it.
 func EpollWait(epfd int, events []Event) (int, error) {
 	n, err := unix.EpollWait(epfd, events, -1)
-	if err == nil || err == unix.EINTR { //nolint:errorlint // x/sys returns the bare Errno
+	if err == nil || err == unix.EINTR {
 		return max(n, 0), nil
 	}
 	return 0, os.NewSyscallError("epoll_wait", err)
