@@ -329,6 +329,7 @@ func (c *Communicator) finish() error {
 	for _, f := range functions {
 		c.runPosted(f)
 	}
+	c.closeRemoved()
 	c.life.Store(over) // nothing more can be added
 	sourceCause := cause
 	if sourceCause == nil {

@@ -39,7 +39,8 @@
 // the larger part of a turn.
 //
 // Within a priority nobody is served twice before all that were ready have been served once. Between
-// priorities the order is strict: a source that is always ready starves those behind it.
+// priorities the order is strict: a source that is always ready starves those behind it; but not posted functions
+// and closings, for which a turn leaves room whatever happens.
 //
 // Everything is level-triggered: what a callback leaves unread is reported again in the next turn. A
 // callback should do a bounded piece of work, 64 KiB at most, and return.

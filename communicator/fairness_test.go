@@ -83,6 +83,36 @@ func TestFairnessOfKinds(t *testing.T) {
 	}
 }
 
+// TestOwnDeadlineIsNotStarved: a source that is always readable still gets its time-out, and one that is
+// always due still reads and writes.
+func TestOwnDeadlineIsNotStarved(t *testing.T) {
+	for _, priority := range []int{communicator.PriorityUrgent, communicator.PriorityNormal} {
+		t.Run(fmt.Sprint(priority), func(t *testing.T) {
+			loop := newLoop(t, communicator.Config{})
+			p := &probe{t: t, file: signalled(t)}
+			step := func(h *communicator.Handle) error {
+				spin(4 * communicator.LookInterval)
+				if p.reads+p.writes+p.timeouts >= 300 {
+					h.Remove(nil)
+				}
+				return nil
+			}
+			p.read, p.write = step, step
+			p.timeout = func(h *communicator.Handle) error {
+				h.SetDeadline(time.Now())
+				return step(h)
+			}
+			add(t, loop, p, communicator.Options{
+				Priority: priority, Want: communicator.Read | communicator.Write, Deadline: time.Now(),
+			})
+			run(t, loop)
+			if p.reads < 60 || p.writes < 60 || p.timeouts < 60 {
+				t.Errorf("%d reads, %d writes, %d time-outs", p.reads, p.writes, p.timeouts)
+			}
+		})
+	}
+}
+
 // TestMarkedTakesTurns: a source that marks itself readable again and again keeps nobody waiting.
 func TestMarkedTakesTurns(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})

@@ -26,6 +26,7 @@ type Handle struct {
 	deadline int64  // on the loop's clock; 0 is none
 	seq      uint64 // order of adding
 	look     uint64 // the look that found it ready
+	entries  uint32 // in the ready queue so far
 	calls    uint64
 
 	generation uint32 // tells this use of the slot from earlier ones
@@ -108,6 +109,9 @@ func (h *Handle) SetEnabled(on bool) {
 	if on {
 		h.state &^= disabled
 		h.schedule()
+		if h.state&marked != 0 {
+			h.loop.marked = append(h.loop.marked, h)
+		}
 	} else {
 		h.void()
 		h.state |= disabled
@@ -218,17 +222,22 @@ func (h *Handle) schedule() {
 
 // MarkReadable lets HandleRead run in the next turn, as if the kernel had found the descriptor
 // readable. It is for a source that has read more than it could handle in one go, and for one
-// without a descriptor. It does nothing while the source does not want to read.
+// without a descriptor. The mark of a disabled source waits until it is enabled; that of a source which does not want
+// to read when its turn comes is lost.
 func (h *Handle) MarkReadable() {
-	if h.state&(gone|marked) == 0 && h.can&canRead != 0 {
-		h.state |= marked
+	if h.state&(gone|marked) != 0 || h.can&canRead == 0 {
+		return
+	}
+	h.state |= marked
+	if h.state&disabled == 0 {
 		h.loop.marked = append(h.loop.marked, h)
 	}
 }
 
 // Rebind asks the source for its descriptor again, and watches that instead of the one before. It is
 // for a source whose descriptor comes later, as that of a connection being made, or changes. The old
-// one must still be open; it is not closed. On an error the source stays, without a descriptor.
+// one must still be open; it is not closed. A number that can't be added (EBADF, ErrAdded) leaves the source in the loop
+// without a descriptor; if the kernel refuses to watch the new one the source is removed with that error.
 func (h *Handle) Rebind() error {
 	if h.state&gone != 0 {
 		return ErrClosed

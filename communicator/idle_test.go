@@ -93,6 +93,33 @@ func TestIdleAfterDeadlineIsGone(t *testing.T) {
 	}
 }
 
+// TestIdleAfterVoidEvents: what a callback made of others that were ready in the same batch doesn't keep
+// the loop awake.
+func TestIdleAfterVoidEvents(t *testing.T) {
+	for name, act := range map[string]func(*communicator.Handle){
+		"disabled": func(h *communicator.Handle) { h.SetEnabled(false) },
+		"removed":  func(h *communicator.Handle) { h.Remove(nil) },
+		"detached": func(h *communicator.Handle) { h.Detach() },
+		"moved":    func(h *communicator.Handle) { h.SetPriority(5); h.SetPriority(2); h.SetPriority(5) },
+		"paused":   func(h *communicator.Handle) { h.Want(communicator.Nothing) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			loop := newLoop(t, communicator.Config{})
+			add(t, loop, &probe{t: t}, communicator.Options{})
+			other := &probe{t: t, name: "other", file: signalled(t), read: remove}
+			var h *communicator.Handle
+			first := &probe{t: t, name: "first", file: signalled(t), read: func(own *communicator.Handle) error {
+				act(h)
+				return remove(own)
+			}}
+			add(t, loop, first, communicator.Options{})
+			h = add(t, loop, other, communicator.Options{Priority: 1})
+			start(t, loop)
+			quiet(t, loop, silence/2)
+		})
+	}
+}
+
 // TestDeadPeer: a peer that has gone costs nothing while its source is off or wants nothing, and is
 // noticed when that is over.
 func TestDeadPeer(t *testing.T) {

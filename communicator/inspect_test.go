@@ -107,8 +107,8 @@ func TestInfoString(t *testing.T) {
 			t.Errorf("got  %q\nwant %q", got, test.want)
 		}
 	}
-	due := communicator.Info{Name: "a", Kind: "*k", FD: communicator.NoFD, Enabled: true, Deadline: time.Now().Add(time.Hour)}
-	if got := due.String(); !strings.Contains(got, "no descriptor, deadline in 59m59") {
+	due := communicator.Info{Name: "a", Kind: "*k", FD: communicator.NoFD, Enabled: true, Deadline: time.Now().Add(90 * time.Minute)}
+	if got := due.String(); !strings.Contains(got, "no descriptor, deadline in 1h") {
 		t.Errorf("got %q", got)
 	}
 }

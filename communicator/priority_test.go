@@ -264,6 +264,25 @@ func TestReprioritisedIsServedOnce(t *testing.T) {
 	order.expect(t, "push", "swing", "other 1", "other 2", "swing")
 }
 
+// TestReprioritiseBetweenTurns: so is one that is moved while it waits for the next turn.
+func TestReprioritiseBetweenTurns(t *testing.T) {
+	loop := newLoop(t, communicator.Config{})
+	var order journal
+	h := add(t, loop, &probe{t: t, name: "clock", timeout: order.noter("timeout", remove)}, communicator.Options{Priority: 1})
+	p := &probe{t: t, name: "p", file: signalled(t), read: order.noter("read", func(own *communicator.Handle) error {
+		h.SetDeadline(time.Now()) // due at once, but not more important: it waits
+		post(t, loop, func() {
+			order.note("posted")
+			h.SetPriority(2)
+			h.SetPriority(1)
+		})
+		return remove(own)
+	})}
+	add(t, loop, p, communicator.Options{Priority: 1})
+	run(t, loop)
+	order.expect(t, "read", "posted", "timeout")
+}
+
 // TestDueByItself: a source that becomes due by its own read callback waits for its turn like others.
 func TestDueByItself(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})

@@ -13,6 +13,7 @@ type readyEntry struct {
 	h         *Handle
 	look, seq uint64
 	priority  int32
+	number    uint32 // of the handle's entries; only the last one counts
 }
 
 func (e *readyEntry) before(o *readyEntry) bool {
@@ -26,11 +27,15 @@ func (e *readyEntry) before(o *readyEntry) bool {
 }
 
 func (e *readyEntry) void() bool {
-	return e.h.state&ready == 0 || e.h.look != e.look || e.h.priority != e.priority
+	return e.h.state&ready == 0 || e.h.entries != e.number
 }
 
 func (q *readyQueue) push(h *Handle) {
-	e := readyEntry{h: h, look: h.look, seq: h.seq, priority: h.priority}
+	h.entries++
+	q.place(readyEntry{h: h, look: h.look, seq: h.seq, priority: h.priority, number: h.entries})
+}
+
+func (q *readyQueue) place(e readyEntry) {
 	*q = append(*q, e)
 	heap := *q
 	i := len(heap) - 1
@@ -43,6 +48,18 @@ func (q *readyQueue) push(h *Handle) {
 		i = parent
 	}
 	heap[i] = e
+}
+
+// dropVoid takes out what is void: left alone at the bottom it would keep the loop awake.
+func (q *readyQueue) dropVoid() {
+	all := *q
+	*q = all[:0]
+	for _, e := range all {
+		if !e.void() {
+			q.place(e)
+		}
+	}
+	clear(all[len(*q):])
 }
 
 func (q *readyQueue) pop() readyEntry {

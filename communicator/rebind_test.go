@@ -88,6 +88,37 @@ func TestReusedNumber(t *testing.T) {
 	}
 }
 
+// TestReusedNumberOfAFileStillOpen: a source that closed its descriptor while it was in the loop, though
+// another process or a duplicate has the file still open, leaves something in the epoll set that nobody can take out.
+// Its events are dropped, and are not those of the next one with the number.
+func TestReusedNumberOfAFileStillOpen(t *testing.T) {
+	loop := newLoop(t, communicator.Config{})
+	old := &probe{t: t, name: "old", file: signalled(t)}
+	number := old.file.fd
+	dup, err := unix.FcntlInt(uintptr(number), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newFile(t, dup)
+	h := add(t, loop, old, communicator.Options{})
+	heir := &probe{t: t, name: "new"}
+	post(t, loop, func() {
+		old.file.shut(t)
+		h.Remove(nil)
+		post(t, loop, func() {
+			heir.file = eventfd(t)
+			heir.file.become(t, number)
+			handle := add(t, loop, heir, communicator.Options{})
+			post(t, loop, func() { post(t, loop, func() { handle.Remove(nil) }) })
+		})
+	})
+	old.read = ignore
+	run(t, loop)
+	if stale := loop.Stats().Stale; stale == 0 {
+		t.Error("no stale event was seen")
+	}
+}
+
 // TestReusedNumberInHandleClose: the number is free when HandleClose is called.
 func TestReusedNumberInHandleClose(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})

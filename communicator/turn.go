@@ -24,9 +24,12 @@ func (c *Communicator) turn() error {
 
 // wait blocks until something is ready or due, and collects all of it.
 func (c *Communicator) wait() error {
+	c.ready.dropVoid()
 	for _, h := range c.marked {
-		h.state &^= marked
-		c.enqueue(h, Read)
+		if h.state&disabled == 0 {
+			h.state &^= marked
+			c.enqueue(h, Read)
+		}
 	}
 	clear(c.marked)
 	c.marked = c.marked[:0]
@@ -160,16 +163,21 @@ func (c *Communicator) collectDue() {
 // meanwhile. What becomes ready meanwhile and is not more important stays for the next turn.
 func (c *Communicator) dispatch() {
 	c.turnLook = c.look
-	c.left = 0
-	for i := range c.ready {
-		if !c.ready[i].void() {
-			c.left++
-		}
-	}
+	c.left = len(c.ready) // none of them void yet
+	late := 0
 	for c.left > 0 && !c.stopping.Load() {
+		if c.ready[0].look > c.turnLook {
+			if late++; late > maxLate {
+				return // what is left stays queued
+			}
+		}
 		c.serveNext()
 	}
 }
+
+// maxLate is how many callbacks of more important sources that became ready meanwhile a turn has room for. Without an
+// end to it an urgent source that is always ready would keep posted functions and closings waiting for ever.
+const maxLate = 256
 
 // serveNext calls what the first of the ready sources has to be called for.
 func (c *Communicator) serveNext() {
@@ -186,7 +194,7 @@ func (c *Communicator) serveNext() {
 	if h.take(Write) {
 		c.called(h, h.source.(WriteHandler).HandleWrite(h))
 	}
-	if wasDue && h.state&(due|ready) == due {
+	if wasDue && h.state&due != 0 {
 		h.state &^= due
 		h.deadline = 0
 		c.called(h, h.source.(TimeoutHandler).HandleTimeout(h))
@@ -245,7 +253,7 @@ func (c *Communicator) lookAtUrgent() {
 
 // serveUrgent serves what is urgent between callbacks that are in no queue.
 func (c *Communicator) serveUrgent() {
-	for c.ready.urgent() && !c.stopping.Load() {
+	for known := len(c.ready); known > 0 && c.ready.urgent() && !c.stopping.Load(); known-- {
 		c.serveNext()
 	}
 }

@@ -267,3 +267,28 @@ func TestUrgentAddedInATurn(t *testing.T) {
 	run(t, loop)
 	w.check(t, 2, 1)
 }
+
+// TestNoLooksWithoutUrgent: the looks at urgent descriptors cost nothing when there are none, or none any more.
+func TestNoLooksWithoutUrgent(t *testing.T) {
+	loop := newLoop(t, communicator.Config{})
+	for name, leave := range map[string]func(*communicator.Handle){
+		"removed":  func(h *communicator.Handle) { h.Remove(nil) },
+		"detached": func(h *communicator.Handle) { h.Detach() },
+		"ordinary": func(h *communicator.Handle) { h.SetPriority(0) },
+		"disabled": func(h *communicator.Handle) { h.SetEnabled(false) },
+		"paused":   func(h *communicator.Handle) { h.Want(communicator.Nothing) },
+	} {
+		h := add(t, loop, &probe{t: t, name: name, file: eventfd(t)}, communicator.Options{Priority: -1})
+		leave(h)
+	}
+	addCrew(t, loop, func(i int) {
+		spin(communicator.LookInterval)
+		if i == crew-1 {
+			loop.Stop(nil)
+		}
+	})
+	run(t, loop)
+	if looks := loop.Stats().Looks; looks != 0 {
+		t.Errorf("%d looks", looks)
+	}
+}

@@ -52,17 +52,6 @@ func listen(tb testing.TB, loop connection.Loop, serve connection.Serve, small b
 	}
 }
 
-// freePort is an address on which nobody listens.
-func freePort(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 func nowhere(tb testing.TB) connection.Dialer {
 	tb.Helper()
 	// Bound, so that nobody else gets the port, and not listening.

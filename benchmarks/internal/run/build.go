@@ -1,0 +1,62 @@
+// Package run is what the benchmark runners share: it builds the programs,
+// starts them pinned to a CPU, reads what they cost and ends them. It measures
+// other processes; a benchmark inside one process needs only package testing.
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Programs builds the programs of the benchmarks into a temporary folder.
+type Programs struct {
+	root string // the benchmarks module
+	bin  string
+}
+
+// NewPrograms makes the temporary folder. Close removes it.
+func NewPrograms(ctx context.Context) (*Programs, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go env GOMOD: %w", err)
+	}
+	root := filepath.Dir(strings.TrimSpace(string(out)))
+	if _, err := os.Stat(filepath.Join(root, "c", "load.c")); err != nil {
+		return nil, errors.New("this is to be run inside the folder benchmarks")
+	}
+	bin, err := os.MkdirTemp("", "ed-bench-")
+	if err != nil {
+		return nil, err
+	}
+	return &Programs{root: root, bin: bin}, nil
+}
+
+// Close removes the temporary folder.
+func (p *Programs) Close() error { return os.RemoveAll(p.bin) }
+
+// C builds c/NAME.c and returns the path of the program.
+func (p *Programs) C(ctx context.Context, name string) (string, error) {
+	out := filepath.Join(p.bin, "c-"+name)
+	return out, p.build(ctx, p.root, "gcc", "-O2", "-o", out, filepath.Join("c", name+".c"))
+}
+
+// Go builds the command in dir, which is relative to the benchmarks module and
+// may belong to another module, and returns the path of the program.
+func (p *Programs) Go(ctx context.Context, dir string) (string, error) {
+	out := filepath.Join(p.bin, "go-"+strings.NewReplacer("/", "-", ".", "").Replace(dir))
+	return out, p.build(ctx, filepath.Join(p.root, dir), "go", "build", "-o", out, ".")
+}
+
+func (p *Programs) build(ctx context.Context, dir string, argv ...string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package run
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Load says what the generator of c/load.c shall do.
+type Load struct {
+	Program    string        // what Programs.C built
+	CPU        int           // it is pinned to this one
+	Port       string        // of the server
+	PID        int           // whose CPU time is read
+	Conns      int           // connections
+	Size       int           // bytes in a request
+	Depth      int           // requests in flight on each connection
+	Spin       bool          // it never sleeps
+	Warmup     time.Duration // before the window
+	Window     time.Duration // what is measured
+	UrgentPort string        // "" sends no urgent messages
+}
+
+// Result is what the generator reports, of the window alone, and LoadTotal.
+type Result struct {
+	Requests  int64   `json:"requests"`
+	BeginNS   int64   `json:"begin_ns"` // CLOCK_MONOTONIC
+	EndNS     int64   `json:"end_ns"`
+	ServerCPU int64   `json:"server_cpu_ns"`
+	LoadCPU   int64   `json:"load_cpu_ns"`
+	P50       float64 `json:"p50_us"`
+	P99       float64 `json:"p99_us"`
+	Max       float64 `json:"max_us"`
+
+	UrgentSent   int64 `json:"urgent_sent"`
+	UrgentFailed int64 `json:"urgent_failed"` // the socket was full
+
+	LoadTotal time.Duration `json:"load_total_ns"` // the generator's CPU time, window or not
+}
+
+// Seconds returns the length of the window.
+func (r Result) Seconds() float64 { return float64(r.EndNS-r.BeginNS) / 1e9 }
+
+// Rate returns the requests per second.
+func (r Result) Rate() float64 { return float64(r.Requests) / r.Seconds() }
+
+// PerRequest returns the server's CPU time per request in microseconds.
+func (r Result) PerRequest() float64 { return float64(r.ServerCPU) / 1e3 / float64(r.Requests) }
+
+// ServerBusy and LoadBusy return the share of the window for which the server
+// and the generator were on their CPU.
+func (r Result) ServerBusy() float64 { return float64(r.ServerCPU) / float64(r.EndNS-r.BeginNS) }
+
+// LoadBusy is documented with ServerBusy.
+func (r Result) LoadBusy() float64 { return float64(r.LoadCPU) / float64(r.EndNS-r.BeginNS) }
+
+// Run runs the generator until it has reported. The end of ctx kills it.
+func (l Load) Run(ctx context.Context) (Result, error) {
+	args := []string{
+		"-p", l.Port, "-P", strconv.Itoa(l.PID),
+		"-c", strconv.Itoa(l.Conns), "-s", strconv.Itoa(l.Size), "-d", strconv.Itoa(l.Depth),
+		"-w", strconv.FormatInt(l.Warmup.Milliseconds(), 10),
+		"-t", strconv.FormatInt(l.Window.Milliseconds(), 10),
+	}
+	if l.Spin {
+		args = append(args, "-b")
+	}
+	if l.UrgentPort != "" {
+		args = append(args, "-u", l.UrgentPort)
+	}
+	cmd := exec.CommandContext(ctx, l.Program, args...)
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	err := startPinned(cmd, l.CPU)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("load: %w %s", err, stderr.String())
+	}
+	var r Result
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		return r, fmt.Errorf("load: %w", err)
+	}
+	r.LoadTotal = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if r.Requests == 0 {
+		return r, fmt.Errorf("load: no request was answered")
+	}
+	return r, nil
+}
+
+// Idle holds connections that exchanged one request each and are silent now.
+type Idle struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+// OpenIdle opens n connections; Close ends them.
+func OpenIdle(ctx context.Context, program, port string, cpu, n int) (*Idle, error) {
+	cmd := exec.CommandContext(ctx, program, "-p", port, "-I", strconv.Itoa(n))
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := startPinned(cmd, cpu); err != nil {
+		return nil, err
+	}
+	i := &Idle{cmd: cmd, stdin: stdin}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "idle ") {
+		_ = i.Close()
+		return nil, fmt.Errorf("load: %d idle connections: %s", n, stderr.String())
+	}
+	return i, nil
+}
+
+// Close closes the connections and waits for the generator to end.
+func (i *Idle) Close() error {
+	_ = i.stdin.Close()
+	return i.cmd.Wait()
+}
