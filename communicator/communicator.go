@@ -16,6 +16,9 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/timerqueue"
 )
 
+// piece is how many events are asked for at once.
+const piece = 64
+
 const (
 	// BufferSize is the size in bytes of the loop's buffers, and so the most that a stream reads in
 	// one callback. 64 KiB is where larger reads from a socket stop to pay.
@@ -66,7 +69,8 @@ type Communicator struct {
 	ready     readyQueue
 	look      uint64 // counts the turns' looks and those between
 	turnLook  uint64 // the look with which the turn began
-	left      int    // handles that are ready since then, or longer
+	queued    int    // handles in the ready queue
+	left      int    // those of them that are ready since the turn began, or longer
 	nextLook  int64  // when the urgent descriptors may be looked at again
 	deadlines timerqueue.Queue[*Handle]
 	armed     int64 // when the timer descriptor fires; 0 is never
@@ -103,7 +107,7 @@ func New(config Config) (_ *Communicator, err error) {
 	c := &Communicator{
 		config: config, log: logger.Or(config.Logger), start: time.Now(),
 		epfd: NoFD, urgentfd: NoFD, timerfd: NoFD, wakefd: NoFD,
-		events: make([]sys.Event, 128), bare: map[Source]*Handle{},
+		events: make([]sys.Event, piece), bare: map[Source]*Handle{},
 	}
 	c.slow = int64(config.SlowCallback)
 	if c.slow == 0 {
@@ -165,7 +169,6 @@ func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 	if !reflect.ValueOf(source).Comparable() {
 		return nil, ErrNotPointer
 	}
-	h.reader, _ = source.(ReadHandler)
 	if h.can&(canRead|canWrite|canTimeout) == 0 {
 		return nil, ErrNoHandler
 	}

@@ -17,7 +17,6 @@ import (
 type Handle struct {
 	loop   *Communicator
 	source Source
-	reader ReadHandler // the hot one; the others are kept in can
 	name   string
 	cause  error
 
@@ -30,6 +29,7 @@ type Handle struct {
 	calls    uint64
 
 	generation uint32 // tells this use of the slot from earlier ones
+	seen       uint32 // the look that saw it last, cut
 	priority   int32
 	state      state
 	can        ability

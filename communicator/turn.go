@@ -12,7 +12,6 @@ import (
 // turn is one turn of the loop, as the package doc describes it.
 func (c *Communicator) turn() error {
 	c.stats.Turns++
-	c.look++
 	if err := c.wait(); err != nil {
 		return err
 	}
@@ -24,35 +23,44 @@ func (c *Communicator) turn() error {
 
 // wait blocks until something is ready or due, and collects all of it.
 func (c *Communicator) wait() error {
-	c.ready.dropVoid()
-	for _, h := range c.marked {
-		if h.state&disabled == 0 {
-			h.state &^= marked
-			c.enqueue(h, Read)
-		}
-	}
-	clear(c.marked)
-	c.marked = c.marked[:0]
+	c.beginTurn()
 	if c.woke {
 		runtime.Gosched() // let it run on this processor, which a blocked loop would keep for some 70 µs
 	}
-	if c.woke || len(c.ready) > 0 {
+	if c.woke || c.queued > 0 {
 		c.woke = false
-		if err := c.collect(c.epfd, false); err != nil {
+		if err := c.collect(false); err != nil {
 			return err
 		}
 	}
-	if len(c.ready) == 0 {
-		err := c.collect(c.epfd, c.fallAsleep())
+	if c.queued == 0 {
+		err := c.collect(c.fallAsleep())
 		c.posts.sleeping.Store(false)
 		if err != nil {
 			return err
 		}
 	}
 	c.now = c.clock()
-	c.nextLook = c.now + int64(LookInterval)
-	c.collectDue()
+	c.collectDue(c.turnLook)
 	return nil
+}
+
+// beginTurn makes what is still queued, and what was marked, part of the turn.
+func (c *Communicator) beginTurn() {
+	c.look++
+	c.turnLook = c.look
+	c.left = c.queued
+	if len(c.ready) > 2*c.queued+cap(c.events) || c.queued == 0 {
+		c.ready.dropVoid()
+	}
+	for _, h := range c.marked {
+		if h.state&disabled == 0 {
+			h.state &^= marked
+			c.enqueue(h, Read, c.turnLook)
+		}
+	}
+	clear(c.marked)
+	c.marked = c.marked[:0]
 }
 
 // fallAsleep prepares for blocking; false if there is a reason not to.
@@ -78,92 +86,128 @@ func (c *Communicator) armTimer() {
 	}
 }
 
-// collect asks an epoll set what is ready, all of it, and queues that.
-func (c *Communicator) collect(epfd int, block bool) error {
+// collect asks epoll what is ready and queues all of it, a piece at a time: the kernel takes some 0.25 µs for each event
+// of a socket, so that a thousand at once would keep urgent sources waiting. Between pieces these are served.
+//
+// What epoll has reported goes to the end of its list (it is level-triggered), so a walk through the list is complete
+// when a piece is not full, or holds something that an earlier one has brought.
+func (c *Communicator) collect(block bool) error {
 	before := c.now
 	for {
 		var n int
 		var err error
 		if block {
-			n, err = sys.EpollWait(epfd, c.events)
+			n, err = sys.EpollWait(c.epfd, c.events)
 			c.now = c.clock()
 			c.stats.Idle += time.Duration(c.now - before)
 			block = false
 		} else {
-			n, err = sys.EpollPoll(epfd, c.events)
+			n, err = sys.EpollPoll(c.epfd, c.events)
 		}
 		if err != nil {
 			return err
 		}
-		lookAtUrgent := c.sort(c.events[:n])
-		if n == len(c.events) {
-			c.events = make([]sys.Event, 2*n)
-			continue // those seen come again: they are level-triggered, and queued only once
+		fresh, urgent := c.sort(c.events[:n], c.turnLook)
+		if urgent {
+			if _, err := c.collectUrgent(c.turnLook); err != nil {
+				return err
+			}
 		}
-		if lookAtUrgent {
-			return c.collect(c.urgentfd, false)
+		if n < len(c.events) || !fresh {
+			return nil
 		}
-		return nil
+		c.now = c.clock()
+		c.lookAround()
+		c.serveUrgent()
 	}
 }
 
-// sort queues what each event is for; true if the urgent set has some.
-func (c *Communicator) sort(events []sys.Event) (urgent bool) {
+// collectUrgent asks the urgent set what is ready, and queues all of it.
+func (c *Communicator) collectUrgent(look uint64) (found int, err error) {
+	for {
+		n, err := sys.EpollPoll(c.urgentfd, c.events)
+		if err != nil {
+			return found, err
+		}
+		fresh, _ := c.sort(c.events[:n], look)
+		found += n
+		if n < len(c.events) || !fresh {
+			return found, nil
+		}
+	}
+}
+
+// sort queues what each event is for. It tells whether none was of a source that this look has seen before, and whether
+// the urgent set has some.
+func (c *Communicator) sort(events []sys.Event, look uint64) (fresh, urgent bool) {
+	fresh = true
 	for i := range events {
 		e := &events[i]
 		switch {
 		case e.Fd >= 0:
-			if h := c.slots[e.Fd]; h != nil && h.generation == uint32(e.Pad) {
-				c.enqueue(h, interestOf(e.Events))
-			} else {
+			h := c.slots[e.Fd]
+			if h == nil || h.generation != uint32(e.Pad) {
 				c.stats.Stale++
+				continue
 			}
+			if h.seen == uint32(look) {
+				fresh = false
+			}
+			h.seen = uint32(look)
+			c.enqueue(h, interestOf(e.Events), look)
 		case e.Fd == timerSlot:
 			c.armed = 0
 		case e.Fd == urgentSlot:
 			urgent = true
 		}
 	}
-	return urgent
+	return fresh, urgent
 }
 
-func (c *Communicator) enqueue(h *Handle, i Interest) {
+func (c *Communicator) enqueue(h *Handle, i Interest, look uint64) {
 	if h.state&(gone|disabled) != 0 {
 		return
 	}
 	h.pending |= i
-	if h.state&ready == 0 {
-		h.state |= ready
-		h.look = c.look
-		c.ready.push(h)
+	if h.state&ready != 0 {
+		return
+	}
+	h.state |= ready
+	h.look = look
+	c.ready.push(h)
+	c.queued++
+	if look <= c.turnLook {
+		c.left++
 	}
 }
 
 // unqueue takes a handle out of the ready queue; its entry there is void.
 func (c *Communicator) unqueue(h *Handle) {
-	if h.state&ready != 0 && h.look <= c.turnLook {
-		c.left--
+	if h.state&ready == 0 {
+		return
 	}
 	h.state &^= ready
+	c.queued--
+	if h.look <= c.turnLook {
+		c.left--
+	}
 }
 
 // collectDue queues the deadlines that have come.
-func (c *Communicator) collectDue() {
+func (c *Communicator) collectDue(look uint64) {
 	for {
 		h, ok := c.deadlines.PopDue(c.now)
 		if !ok {
 			return
 		}
 		h.state |= due
-		c.enqueue(h, Nothing)
+		c.enqueue(h, Nothing, look)
 	}
 }
 
 // dispatch serves what was ready when the turn began, and what is more important and becomes ready
 // meanwhile. What becomes ready meanwhile and is not more important stays for the next turn.
 func (c *Communicator) dispatch() {
-	c.turnLook = c.look
-	c.left = len(c.ready) // none of them void yet
 	late := 0
 	for c.left > 0 && !c.stopping.Load() {
 		if c.ready[0].look > c.turnLook {
@@ -189,7 +233,7 @@ func (c *Communicator) serveNext() {
 	c.unqueue(h)
 	wasDue := h.state&due != 0
 	if h.take(Read) {
-		c.called(h, h.reader.HandleRead(h))
+		c.called(h, h.source.(ReadHandler).HandleRead(h))
 	}
 	if h.take(Write) {
 		c.called(h, h.source.(WriteHandler).HandleWrite(h))
@@ -228,27 +272,25 @@ func (c *Communicator) between(h *Handle) {
 		c.reportSlow(h, time.Duration(took))
 		c.now = c.clock()
 	}
-	if next, ok := c.deadlines.Next(); ok && next <= now {
-		c.look++
-		c.collectDue()
-	}
-	if c.urgent > 0 && now >= c.nextLook {
-		c.lookAtUrgent()
-	}
+	c.lookAround()
 }
 
-// lookAtUrgent asks the urgent set. What is ready and not served is reported by every look, so the
-// next one is put off by as much as this one found.
-func (c *Communicator) lookAtUrgent() {
-	c.look++
-	c.stats.Looks++
-	n, err := sys.EpollPoll(c.urgentfd, c.events)
-	if err != nil {
-		c.Stop(err)
-		return
+// lookAround looks for what has become ready and may be urgent.
+func (c *Communicator) lookAround() {
+	if next, ok := c.deadlines.Next(); ok && next <= c.now {
+		c.look++
+		c.collectDue(c.look)
 	}
-	c.sort(c.events[:n])
-	c.nextLook = c.now + int64(LookInterval)*int64(1+n)
+	if c.urgent > 0 && c.now >= c.nextLook {
+		c.look++
+		c.stats.Looks++
+		found, err := c.collectUrgent(c.look)
+		if err != nil {
+			c.Stop(err)
+		}
+		// What is ready and not served is reported by every look, so the next one is put off by as much as this one found.
+		c.nextLook = c.now + int64(LookInterval)*int64(1+found)
+	}
 }
 
 // serveUrgent serves what is urgent between callbacks that are in no queue.
