@@ -166,8 +166,7 @@ func TestDatagramBytes(t *testing.T) {
 func TestDatagramDisabledWithin(t *testing.T) {
 	loop, _ := newLoop(t)
 	seen := 0
-	var d *connection.Datagram
-	d = newDatagram(t, loop, udpSocket(t), connection.DatagramFunc(func(d *connection.Datagram, _ []byte, _ connection.Peer) error {
+	d := newDatagram(t, loop, udpSocket(t), connection.DatagramFunc(func(d *connection.Datagram, _ []byte, _ connection.Peer) error {
 		if !d.Handle().Enabled() {
 			t.Error("called while disabled")
 		}

@@ -5,7 +5,6 @@ package connection_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
@@ -222,11 +221,6 @@ func (p *pieces) Close() error {
 func (p *pieces) quiet() {
 	var count [8]byte
 	_, _ = unix.Read(p.fd, count[:])
-}
-
-// wake makes it readable again.
-func (p *pieces) wake() {
-	_, _ = unix.Write(p.fd, binary.NativeEndian.AppendUint64(nil, 1))
 }
 
 // cut cuts a text at the positions.

@@ -216,6 +216,11 @@ func testAbortWithOutput(t *testing.T, env Env) {
 		s.Abort(errTest) // also of a stream that closes already
 	})
 	p.endsWith(errTest)
+	r.do(func() {
+		if n := s.QueuedBytes(); n != 0 {
+			t.Errorf("%d bytes of output are kept after the end", n)
+		}
+	})
 	peer.expectEnd()
 }
 

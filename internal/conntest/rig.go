@@ -4,6 +4,7 @@ package conntest
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -198,15 +199,15 @@ func beside(tb testing.TB, f func() error) (wait func()) {
 
 // noise returns n bytes that repeat nowhere near, the same for the same seed.
 func noise(n int, seed uint32) []byte {
-	b := make([]byte, n)
-	x := seed*2654435761 + 1
-	for i := range b {
-		x ^= x << 13
-		x ^= x >> 17
-		x ^= x << 5
-		b[i] = byte(x)
+	b := make([]byte, n+8)
+	x := uint64(seed)*0x9e3779b97f4a7c15 + 1
+	for i := 0; i < n; i += 8 {
+		x ^= x << 13 // Marsaglia's xorshift
+		x ^= x >> 7
+		x ^= x << 17
+		binary.NativeEndian.PutUint64(b[i:], x)
 	}
-	return b
+	return b[:n]
 }
 
 // sum is a checksum to compare long texts by.

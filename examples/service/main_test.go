@@ -1,0 +1,218 @@
+//go:build linux
+
+package main_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/message"
+)
+
+func TestMain(m *testing.M) { fdtest.Main(m) }
+
+const patience = 20 * time.Second
+
+// TestService builds the program and talks to it as its users do.
+func TestService(t *testing.T) {
+	program := build(t)
+	t.Run("Commands", func(t *testing.T) { testCommands(t, program) })
+	t.Run("Ends", func(t *testing.T) { testEnds(t, program) })
+	t.Run("Refuses", func(t *testing.T) { testRefuses(t, program) })
+}
+
+func build(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "program")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return program
+}
+
+// process is the program at work.
+type process struct {
+	*exec.Cmd
+	tb    testing.TB
+	addrs map[string]string // by network
+	log   *strings.Builder
+}
+
+// begin runs the program on all transports and waits until it listens.
+func begin(tb testing.TB, program string) *process {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "s")
+	p := &process{tb: tb, addrs: map[string]string{}, log: &strings.Builder{}}
+	p.Cmd = exec.Command(program, "--name", "demo", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--unix", path)
+	p.Stderr = p.log
+	stdout, err := p.StdoutPipe()
+	if err == nil {
+		err = p.Start()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = p.Process.Kill() // does nothing if it has ended
+		_ = p.Wait()
+	})
+	lines := bufio.NewScanner(stdout)
+	for len(p.addrs) < 3 && lines.Scan() {
+		var network, addr string
+		if _, err := fmt.Sscanf(lines.Text(), "listening %s %s", &network, &addr); err != nil {
+			tb.Fatalf("it printed %q", lines.Text())
+		}
+		p.addrs[network] = addr
+	}
+	if len(p.addrs) < 3 || p.addrs["unix"] != path {
+		tb.Fatalf("it listens at %v", p.addrs)
+	}
+	return p
+}
+
+// connect makes a connection over a transport.
+func (p *process) connect(network string) net.Conn {
+	p.tb.Helper()
+	conn, err := net.Dial(network, p.addrs[network])
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	p.tb.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return conn
+}
+
+// ask sends a message and returns the reply.
+func ask(tb testing.TB, conn net.Conn, text string) *message.Message {
+	tb.Helper()
+	if _, err := fmt.Fprintln(conn, text); err != nil {
+		tb.Fatal(err)
+	}
+	buf := make([]byte, 64<<10)
+	n, err := conn.Read(buf) // a reply to one message comes in one piece
+	if err != nil {
+		tb.Fatalf("%q: %v", text, err)
+	}
+	m, err := message.Parse(string(buf[:n]))
+	if err != nil {
+		tb.Fatalf("%q was answered with %q: %v", text, buf[:n], err)
+	}
+	return m
+}
+
+// end waits for the end of the program, which has to be a good one.
+func (p *process) end() {
+	p.tb.Helper()
+	done := make(chan error, 1)
+	go func() { done <- p.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			p.tb.Errorf("it ended with %v\n%s", err, p.log)
+		}
+	case <-time.After(patience):
+		_ = p.Process.Kill()
+		err := <-done
+		p.tb.Fatalf("it doesn't end: %v\n%s", err, p.log)
+	}
+	if _, err := os.Lstat(p.addrs["unix"]); err == nil {
+		p.tb.Error("the socket's file is still there")
+	}
+}
+
+func testCommands(t *testing.T, program string) {
+	p := begin(t, program)
+	big := strings.Repeat("9", 300)
+	for _, network := range []string{"tcp", "udp", "unix"} {
+		conn := p.connect(network)
+		for _, tt := range []struct{ ask, want string }{
+			{"PING", "PONG"},
+			{"<a:b demo/PING x=1;y=two words", "a:b/PONG x=1;y=two words"},
+			{"SUM", "TOTAL sum=0"},
+			{"SUM a=1;b=2;c=-5", "TOTAL sum=-2"},
+			{"SUM a=" + big + ";b=1", "TOTAL sum=1" + strings.Repeat("0", 300)},
+			{"SUM a=one", "INVALID command=SUM;message=a is not a whole number"},
+			{"SUM a=1.5", "INVALID command=SUM;message=a is not a whole number"},
+			{"DANCE", "UNKNOWN command=DANCE"},
+			{"HELP", "COMMANDS list=ALIVE,HELP,INVALID,LEAK,LOG_ROTATE,PING,QUITTING,READY,RESTART,SERVICE_UNAVAILABLE,STOP,SUM,UNKNOWN"},
+		} {
+			want, err := message.Parse(tt.want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := ask(t, conn, tt.ask); got.String() != want.String() {
+				t.Errorf("%s: %.60q was answered with %v, want %v", network, tt.ask, got, want)
+			}
+		}
+		if m := ask(t, conn, "ALIVE serial=7;timestamp=123"); m.Command() != "ABSOLUTELY" || m.Get("serial") != "7" ||
+			m.Get("timestamp") != "123" || !strings.Contains(m.Get("reply_timestamp"), ".") {
+			t.Errorf("%s: ALIVE was answered with %v", network, m)
+		}
+		// These are taken and not answered.
+		for _, quiet := range []string{"INVALID", "UNKNOWN", "LEAK", "LOG_ROTATE", "READY", "RESTART", "SERVICE_UNAVAILABLE"} {
+			if _, err := fmt.Fprintln(conn, quiet); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if network == "udp" {
+			if _, err := fmt.Fprintln(conn, "noise: never answered over UDP"); err != nil {
+				t.Fatal(err)
+			}
+		} else if m := ask(t, conn, "noise"); m.Command() != "INVALID" {
+			t.Errorf("%s: noise was answered with %v", network, m)
+		}
+		if m := ask(t, conn, "PING last=1"); m.String() != "PONG last=1" {
+			t.Errorf("%s: answered with %v", network, m)
+		}
+	}
+}
+
+// testEnds ends it in each way that there is, while others are connected.
+func testEnds(t *testing.T, program string) {
+	for _, how := range []string{"STOP tcp", "STOP udp", "STOP unix", "QUITTING tcp", "SIGINT", "SIGTERM"} {
+		t.Run(how, func(t *testing.T) {
+			p := begin(t, program)
+			idle := p.connect("tcp")
+			ask(t, idle, "PING")
+			command, network, _ := strings.Cut(how, " ")
+			switch command {
+			case "SIGINT":
+				_ = p.Process.Signal(syscall.SIGINT)
+			case "SIGTERM":
+				_ = p.Process.Signal(syscall.SIGTERM)
+			default:
+				if _, err := fmt.Fprintln(p.connect(network), command); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.end()
+			if rest, err := io.ReadAll(idle); len(rest) > 0 || err != nil {
+				t.Errorf("an idle connection got %q, %v", rest, err)
+			}
+		})
+	}
+}
+
+// testRefuses: what can't be done is said on standard error, with status 1.
+func testRefuses(t *testing.T, program string) {
+	p := begin(t, program)
+	for _, args := range [][]string{
+		{"--tcp", p.addrs["tcp"]}, {"--udp", p.addrs["udp"]}, {"--unix", p.addrs["unix"]}, {"--tcp", "nonsense"}, {"--name", "not a name"},
+	} {
+		cmd := exec.Command(program, args...)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "service: ") || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("%q: %v, printed %q", args, err, out)
+		}
+	}
+}
