@@ -123,7 +123,7 @@ func (d *Datagram) send(data []byte, sa *sys.Sockaddr, to Peer) error {
 	return nil
 }
 
-// Close closes the socket at the end of the turn. What was sent has been handed to the kernel.
+// Close closes the socket: nothing comes and nothing can be sent any more. What was sent has been handed to the kernel.
 func (d *Datagram) Close() { d.handle.Remove(nil) }
 
 // datagramSource is a Datagram as the loop sees it.

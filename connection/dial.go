@@ -183,6 +183,9 @@ func (d *dialling) lookup(loop Loop) {
 			d.stop()
 			d.stop = nil
 			if err != nil {
+				if !time.Now().Before(d.end) {
+					err = errors.Join(err, ErrDialTimeout)
+				}
 				d.finish(nil, err)
 				return
 			}

@@ -20,7 +20,8 @@ type FrameFunc func(s *Stream, frame []byte) error
 func (f FrameFunc) HandleFrame(s *Stream, frame []byte) error { return f(s, frame) }
 
 // Split returns a StreamHandler that cuts the bytes into frames, as bufio.Scanner does, with a split
-// function such as bufio.ScanLines. A frame can be as long as StreamConfig.MaxInput.
+// function such as bufio.ScanLines. A frame can be as long as StreamConfig.MaxInput. The function sees the beginning of
+// an unfinished frame again each time more of it has come.
 //
 // What the handler writes to its stream while the frames of one read are handled goes out in one
 // write. When the handler pauses the stream, or its output rises above the high-water mark, the frames that

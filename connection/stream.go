@@ -76,7 +76,7 @@ type DataFunc func(s *Stream, data []byte) (consumed int, err error)
 func (f DataFunc) HandleData(s *Stream, data []byte) (int, error) { return f(s, data) }
 
 // OpenHandler is a StreamHandler that is told when the connection stands, before any data: within
-// NewStream for an accepted one. An error closes the stream.
+// NewStream for an accepted one. An error closes the stream with that cause, as one from any callback does.
 type OpenHandler interface {
 	HandleOpen(s *Stream) error
 }
@@ -155,7 +155,6 @@ func (s *Stream) open(loop Loop, t Transport, h StreamHandler, config *StreamCon
 	}
 	if err := s.opened(); err != nil {
 		s.Abort(err)
-		return err
 	}
 	return nil
 }
@@ -393,6 +392,9 @@ func (s *Stream) keep(rest []byte) error {
 	if len(rest) == 0 {
 		s.in = nil
 		return nil
+	}
+	if cap(s.in) > 4*len(rest)+smallTail { // rest lives on in the large one while it is copied
+		s.in = nil
 	}
 	s.in = append(s.in[:0], rest...)
 	return nil

@@ -209,17 +209,15 @@ func TestNoHalfClose(t *testing.T) {
 func TestOwnership(t *testing.T) {
 	loop, _ := newLoop(t)
 	p := newPieces(t)
-	closes := 0
+	var causes []error
 	h := &handler{
 		open:  func(*connection.Stream) error { return errTest },
-		close: func(_ *connection.Stream, cause error) { closes++ },
+		close: func(_ *connection.Stream, cause error) { causes = append(causes, cause) },
 	}
-	if _, err := connection.NewStream(loop, p, h, connection.StreamConfig{}); !errors.Is(err, errTest) {
-		t.Errorf("NewStream: %v", err)
-	}
+	newStream(t, loop, p, h, connection.StreamConfig{})
 	run(t, loop)
-	if p.closed != 1 || closes != 1 {
-		t.Errorf("the transport was closed %d times, HandleClose called %d times", p.closed, closes)
+	if p.closed != 1 || len(causes) != 1 || !errors.Is(causes[0], errTest) {
+		t.Errorf("the transport was closed %d times, HandleClose called with %v", p.closed, causes)
 	}
 
 	p = newPieces(t) // the loop has ended

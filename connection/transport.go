@@ -17,7 +17,7 @@ import (
 // Read returns io.EOF when the peer has ended its side, and ErrWouldBlock when there is nothing to
 // read. Write may take less than all, with or without ErrWouldBlock. Close is called once. A
 // transport that can end its writing side alone has a method CloseWrite() error; one that has addresses,
-// LocalAddr and RemoteAddr as net.Conn has them.
+// LocalAddr and RemoteAddr as net.Conn has them. A type that embeds a Transport loses these, and has to have them itself.
 type Transport interface {
 	FD() int
 	io.ReadWriteCloser

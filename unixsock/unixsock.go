@@ -90,8 +90,8 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 		}
 	}
 	if err == nil && path[0] != '@' {
-		if err = os.Chmod(path, config.Mode.Perm()); err == nil { // what the umask forbade
-			a.file, err = os.Lstat(path)
+		if a.file, err = os.Lstat(path); err == nil {
+			err = os.Chmod(path, config.Mode.Perm()) // what the umask forbade
 		}
 	}
 	if err == nil {

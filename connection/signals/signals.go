@@ -64,11 +64,24 @@ func (p *pending) take() []count {
 	return taken
 }
 
+// giveBack puts back what the loop has not handled.
+func (p *pending) giveBack(counts []count) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts = append(counts, p.counts...)
+}
+
+// ErrNoSignals is what Notify answers when it is told no signals.
+var ErrNoSignals = errors.New("signals: none to notify of")
+
 // Notify calls f on the loop's goroutine when one of the signals has come, and takes from them their usual
 // effect on the process. count says how often it has come since the last call; the kernel itself makes
 // one of a signal that comes twice before it was delivered. An error from f removes the source with
 // that cause. The source keeps Run from returning; Close takes it out and gives the signals back.
 func Notify(loop *communicator.Communicator, f func(sig os.Signal, count int) error, o communicator.Options, set ...os.Signal) (*Signals, error) {
+	if len(set) == 0 {
+		return nil, ErrNoSignals // os/signal would take it for all there are
+	}
 	s := &Signals{handler: f, set: set}
 	var err error
 	if s.eventfd, err = sys.EventFD(); err != nil {
@@ -116,9 +129,11 @@ func (s *source) HandleRead(h *communicator.Handle) error {
 	if _, err := sys.Read(s.eventfd, buf[:]); err != nil && !errors.Is(err, sys.ErrWouldBlock) {
 		return err
 	}
-	for _, c := range s.pending.take() {
-		if !h.Active() {
-			return nil
+	taken := s.pending.take()
+	for i, c := range taken {
+		if !h.Enabled() {
+			s.pending.giveBack(taken[i:])
+			return sys.Signal(s.eventfd)
 		}
 		if err := s.handler(c.signal, c.n); err != nil {
 			return err

@@ -272,3 +272,47 @@ func ExampleNotify() {
 	// got terminated
 	// <nil>
 }
+
+func TestNone(t *testing.T) {
+	loop, _ := newLoop(t)
+	f := func(os.Signal, int) error { return nil }
+	if _, err := signals.Notify(loop, f, communicator.Options{}); !errors.Is(err, signals.ErrNoSignals) {
+		t.Errorf("Notify of no signals answers %v", err)
+	}
+}
+
+// TestDisabledByHandler: what came together with a signal whose handler disables the source waits.
+func TestDisabledByHandler(t *testing.T) {
+	loop, _ := newLoop(t)
+	set := []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2}
+	came := make(chan os.Signal, 8)
+	signal.Notify(came, set...)
+	defer signal.Stop(came)
+	seen := map[os.Signal]int{}
+	var s *signals.Signals
+	s = notify(t, loop, func(sig os.Signal, count int) error {
+		if !s.Handle().Enabled() {
+			t.Errorf("%v came to a disabled source", sig)
+		}
+		seen[sig] += count
+		if len(seen) == len(set) {
+			s.Close()
+			return nil
+		}
+		s.Handle().SetEnabled(false)
+		return loop.Post(func() {
+			if len(seen) != 1 {
+				t.Errorf("%v came before the source was enabled", seen)
+			}
+			s.Handle().SetEnabled(true)
+		})
+	}, set...)
+	for _, sig := range set { // before the loop runs, so that they come together
+		raise(t, sig.(syscall.Signal))
+		<-came
+	}
+	run(t, loop)
+	if seen[set[0]] != 1 || seen[set[1]] != 1 {
+		t.Errorf("came: %v", seen)
+	}
+}

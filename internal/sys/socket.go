@@ -5,9 +5,11 @@ package sys
 import (
 	"encoding/binary"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -33,8 +35,8 @@ var Hooks struct {
 	Accept func(fd int) error
 }
 
-// ErrPathLength is what a path answers that is empty or longer than a Unix socket address can hold.
-var ErrPathLength = errors.New("a Unix socket path has 1 to 107 bytes")
+// ErrPath is what a path answers that a Unix socket can't have.
+var ErrPath = errors.New("a Unix socket path has 1 to 107 bytes, none of them NUL")
 
 // SetAddrPort makes it an IPv4 or IPv6 address.
 func (a *Sockaddr) SetAddrPort(ap netip.AddrPort) {
@@ -52,18 +54,30 @@ func (a *Sockaddr) SetAddrPort(ap netip.AddrPort) {
 	sa.Family = unix.AF_INET6
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:], ap.Port())
 	sa.Addr = addr.As16()
-	if zone, err := strconv.ParseUint(addr.Zone(), 10, 32); err == nil {
-		sa.Scope_id = uint32(zone)
-	}
+	sa.Scope_id = scope(addr.Zone())
 	a.len = unix.SizeofSockaddrInet6
+}
+
+// scope is the number of the interface that a zone names, or 0.
+func scope(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n)
+	}
+	if i, err := net.InterfaceByName(zone); err == nil {
+		return uint32(i.Index)
+	}
+	return 0
 }
 
 // SetPath makes it the address of a Unix socket; a path that begins with @ is an abstract name.
 func (a *Sockaddr) SetPath(path string) error {
 	*a = Sockaddr{}
 	sa := (*unix.RawSockaddrUnix)(unsafe.Pointer(&a.raw))
-	if path == "" || len(path) >= len(sa.Path) {
-		return ErrPathLength
+	if path == "" || len(path) >= len(sa.Path) || strings.IndexByte(path, 0) >= 0 {
+		return ErrPath
 	}
 	sa.Family = unix.AF_UNIX
 	for i := range len(path) {
