@@ -291,7 +291,10 @@ func (c *Communicator) Run(ctx context.Context) error {
 	cancel := context.AfterFunc(ctx, func() { c.Stop(context.Cause(ctx)) })
 	defer cancel()
 	c.now = c.clock()
-	for !c.stopping.Load() && (c.live > 0 || c.posts.any() || len(c.closing) > 0) {
+	for !c.stopping.Load() {
+		if c.live == 0 && len(c.closing) == 0 && c.posts.closeIfEmpty() {
+			break
+		}
 		if err := c.turn(); err != nil {
 			c.Stop(err)
 		}
@@ -310,7 +313,7 @@ func (c *Communicator) Close() error {
 		return err
 	}
 	c.loopID.Store(goroutineID())
-	c.Stop(ErrClosed)
+	c.Stop(nil)
 	_ = c.finish()
 	return nil
 }
@@ -334,12 +337,12 @@ func (c *Communicator) finish() error {
 	}
 	c.closeRemoved()
 	c.life.Store(over) // nothing more can be added
-	sourceCause := cause
-	if sourceCause == nil {
-		sourceCause = ErrClosed
+	ended := ErrClosed
+	if cause != nil {
+		ended = fmt.Errorf("%w: %w", ErrClosed, cause)
 	}
 	for _, h := range c.handles() {
-		h.Remove(sourceCause)
+		h.Remove(ended)
 	}
 	c.closeRemoved()
 	c.closeDescriptors()

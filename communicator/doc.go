@@ -32,10 +32,10 @@
 //
 // After every callback the deadlines are looked at again, and, while sources of a priority below 0
 // are registered, those sources too. What became ready with a smaller priority than the rest of the
-// turn goes next. So an urgent source, one below 0, waits for no more than one callback and one
-// look. The look at descriptors costs a system call; it is made when [LookInterval] has passed since the
-// last one, times one more than the number of events that one returned, so that looking never takes
-// the larger part of a turn.
+// turn goes next. So an urgent source, one below 0, waits for one callback and one look. The look at
+// descriptors costs a system call; it is made when [LookInterval] has passed since the last one,
+// times one more than the number of events that one returned: 5 µs while no urgent source is ready,
+// 505 µs while a hundred are. So looking never takes the larger part of a turn.
 //
 // Within a priority nobody is served twice before all that were ready have been served once. Between
 // priorities the order is strict: a source that is always ready starves those behind it; but not posted functions

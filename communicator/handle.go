@@ -14,6 +14,9 @@ import (
 
 // Handle steers a source in its loop. It belongs to the loop's goroutine. After the source has left
 // the loop its methods do nothing.
+//
+// Want, SetDeadline, MarkReadable, Rebind and Detach are for the author of the source. Of the handle of a stream, a
+// listener or another source from elsewhere use only the others.
 type Handle struct {
 	loop   *Communicator
 	source Source
@@ -25,7 +28,7 @@ type Handle struct {
 	deadline int64  // on the loop's clock; 0 is none
 	seq      uint64 // order of adding
 	look     uint64 // the look that found it ready
-	entries  uint32 // in the ready queue so far
+	entries  uint32 // number of its newest entry in the ready queue; older ones are void
 	calls    uint64
 
 	generation uint32 // tells this use of the slot from earlier ones
@@ -113,7 +116,7 @@ func (h *Handle) SetEnabled(on bool) {
 			h.loop.marked = append(h.loop.marked, h)
 		}
 	} else {
-		h.void()
+		h.discardReported()
 		h.state |= disabled
 		h.loop.deadlines.Remove(&h.node)
 	}
@@ -287,8 +290,8 @@ func (h *Handle) fail(err error) {
 	h.Remove(err)
 }
 
-// void forgets what was reported and has not been served.
-func (h *Handle) void() {
+// discardReported forgets what was reported and has not been served.
+func (h *Handle) discardReported() {
 	h.loop.unqueue(h)
 	h.state &^= due
 	h.pending = Nothing
@@ -298,7 +301,7 @@ func (h *Handle) leave() {
 	h.want = Nothing
 	h.watch()
 	h.loop.deadlines.Remove(&h.node)
-	h.void()
+	h.discardReported()
 	h.state = gone
 	h.loop.live--
 }

@@ -23,7 +23,7 @@ type Stats struct {
 	Closed    uint64        // sources closed
 	Live      int           // sources in the loop
 	Idle      time.Duration // time spent waiting in the kernel
-	Running   time.Duration // time since New
+	Age       time.Duration // time since New
 }
 
 // Logger is the logger of the loop, for what lives in it.
@@ -33,7 +33,7 @@ func (c *Communicator) Logger() *slog.Logger { return c.log }
 func (c *Communicator) Stats() Stats {
 	s := c.stats
 	s.Live = c.live
-	s.Running = time.Duration(c.clock())
+	s.Age = time.Duration(c.clock())
 	return s
 }
 
@@ -109,6 +109,9 @@ func (c *Communicator) handles() []*Handle {
 func (c *Communicator) close(h *Handle) {
 	c.forget(h)
 	c.stats.Closed++
+	if h.can&canClose != 0 {
+		h.name = h.Name() // HandleClose asks for it, when a closed source may not know it any more
+	}
 	level := slog.LevelDebug
 	if h.cause != nil && h.can&canClose == 0 && c.life.Load() != over {
 		level = slog.LevelWarn // nobody else hears of it

@@ -140,7 +140,7 @@ func TestNameAfterTheEnd(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})
-	if s := loop.Stats(); s.Turns != 0 || s.Live != 0 || s.Running <= 0 {
+	if s := loop.Stats(); s.Turns != 0 || s.Live != 0 || s.Age <= 0 {
 		t.Errorf("at the beginning: %+v", s)
 	}
 	begin := time.Now()
@@ -162,8 +162,8 @@ func TestStats(t *testing.T) {
 	if s.Turns < 2 || s.Turns > 6 {
 		t.Errorf("%d turns", s.Turns)
 	}
-	if s.Idle < sleep/2 || s.Idle > time.Since(begin) || s.Running < s.Idle {
-		t.Errorf("idle %v, running %v", s.Idle, s.Running)
+	if s.Idle < sleep/2 || s.Idle > time.Since(begin) || s.Age < s.Idle {
+		t.Errorf("idle %v, running %v", s.Idle, s.Age)
 	}
 }
 

@@ -52,6 +52,16 @@ func (p *posts) giveBack(taken []func()) {
 	p.mu.Unlock()
 }
 
+// closeIfEmpty closes the queue unless a function waits.
+func (p *posts) closeIfEmpty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.functions) == 0 {
+		p.closed = true
+	}
+	return p.closed
+}
+
 func (p *posts) close() (rest []func(), cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -52,8 +52,8 @@ type TimeoutHandler interface {
 // CloseHandler is a source that is told when it has left the loop: see the package's section "Close".
 //
 // The cause is nil after Remove(nil), the error that was given to Remove or returned by a callback,
-// the kernel's, or what ended the loop (ErrClosed if that was nothing special). The handle is of
-// no use any more but for its name.
+// the kernel's, or, when the loop ended, an error for which errors.Is(cause, ErrClosed) and errors.Is of what ended the
+// loop hold. The handle is of no use any more but for its name.
 type CloseHandler interface {
 	HandleClose(h *Handle, cause error)
 }
@@ -91,7 +91,7 @@ type Options struct {
 	// Priority: smaller is served first, below 0 is urgent. Zero: PriorityNormal.
 	Priority int
 	// Want is what the descriptor is watched for. Zero: Read if the source has HandleRead, else
-	// Write.
+	// Write. To begin with Nothing, call Handle.Want.
 	Want Interest
 	// Deadline is when HandleTimeout is called. Zero: never.
 	Deadline time.Time

@@ -98,6 +98,7 @@ func (c *Communicator) collect(block bool) error {
 		var err error
 		if block {
 			n, err = sys.EpollWait(c.epfd, c.events)
+			c.posts.sleeping.Store(false)
 			c.now = c.clock()
 			c.stats.Idle += time.Duration(c.now - before)
 			block = false
@@ -107,7 +108,7 @@ func (c *Communicator) collect(block bool) error {
 		if err != nil {
 			return err
 		}
-		fresh, urgent := c.sort(c.events[:n], c.turnLook)
+		fresh, urgent := c.queueEvents(c.events[:n], c.turnLook)
 		if urgent {
 			if _, err := c.collectUrgent(c.turnLook); err != nil {
 				return err
@@ -129,7 +130,7 @@ func (c *Communicator) collectUrgent(look uint64) (found int, err error) {
 		if err != nil {
 			return found, err
 		}
-		fresh, _ := c.sort(c.events[:n], look)
+		fresh, _ := c.queueEvents(c.events[:n], look)
 		found += n
 		if n < len(c.events) || !fresh {
 			return found, nil
@@ -137,9 +138,9 @@ func (c *Communicator) collectUrgent(look uint64) (found int, err error) {
 	}
 }
 
-// sort queues what each event is for. It tells whether none was of a source that this look has seen before, and whether
+// queueEvents queues what each event is for. It tells whether none was of a source that this look has seen before, and whether
 // the urgent set has some.
-func (c *Communicator) sort(events []sys.Event, look uint64) (fresh, urgent bool) {
+func (c *Communicator) queueEvents(events []sys.Event, look uint64) (fresh, urgent bool) {
 	fresh = true
 	for i := range events {
 		e := &events[i]
@@ -210,7 +211,7 @@ func (c *Communicator) collectDue(look uint64) {
 func (c *Communicator) dispatch() {
 	late := 0
 	for c.left > 0 && !c.stopping.Load() {
-		if c.ready[0].look > c.turnLook {
+		if top := &c.ready[0]; top.look > c.turnLook && !top.void() {
 			if late++; late > maxLate {
 				return // what is left stays queued
 			}
@@ -219,9 +220,12 @@ func (c *Communicator) dispatch() {
 	}
 }
 
-// maxLate is how many callbacks of more important sources that became ready meanwhile a turn has room for. Without an
-// end to it an urgent source that is always ready would keep posted functions and closings waiting for ever.
-const maxLate = 256
+// Room for what is more important and becomes ready meanwhile. Without an end to it an urgent source that is always
+// ready would keep posted functions and closings waiting for ever.
+const (
+	maxLate   = 256 // callbacks in the dispatch of a turn
+	maxUrgent = 16  // callbacks between two pieces, posted functions or closings
+)
 
 // serveNext calls what the first of the ready sources has to be called for.
 func (c *Communicator) serveNext() {
@@ -295,7 +299,7 @@ func (c *Communicator) lookAround() {
 
 // serveUrgent serves what is urgent between callbacks that are in no queue.
 func (c *Communicator) serveUrgent() {
-	for known := len(c.ready); known > 0 && c.ready.urgent() && !c.stopping.Load(); known-- {
+	for n := 0; n < maxUrgent && c.ready.urgent() && !c.stopping.Load(); n++ {
 		c.serveNext()
 	}
 }

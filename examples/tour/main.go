@@ -69,7 +69,7 @@ func run() (err error) {
 	fmt.Print(t.table())
 	s := t.loop.Stats()
 	fmt.Printf("\none goroutine, %v: %d turns, %d callbacks, %d sources opened and closed, idle %.0f %% of the time\n",
-		time.Since(start).Round(time.Millisecond), s.Turns, s.Callbacks, s.Closed, 100*float64(s.Idle)/float64(s.Running))
+		time.Since(start).Round(time.Millisecond), s.Turns, s.Callbacks, s.Closed, 100*float64(s.Idle)/float64(s.Age))
 	if ended != nil {
 		return ended
 	}
