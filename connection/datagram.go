@@ -4,10 +4,13 @@ package connection
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
+	"syscall"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
@@ -19,6 +22,17 @@ type Peer struct {
 
 // PeerFrom is the peer at an IP address and port.
 func PeerFrom(addr netip.AddrPort) Peer { return Peer{addr} }
+
+// PeerFromAddr is the peer at an address such as Datagram.Addr returns; for one that is no IP address and port it is
+// the zero Peer, to which nothing can be sent.
+func PeerFromAddr(addr net.Addr) Peer {
+	a, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return Peer{}
+	}
+	ap := a.AddrPort()
+	return Peer{netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())}
+}
 
 // AddrPort is the peer's IP address and port.
 func (p Peer) AddrPort() netip.AddrPort { return p.addr }
@@ -69,8 +83,11 @@ type Datagram struct {
 // returns an error.
 func NewDatagram(loop Loop, fd int, h DatagramHandler, config DatagramConfig) (*Datagram, error) {
 	d := &Datagram{fd: fd, handler: h, config: config}
-	var err error
-	if err = sys.SetNonblock(fd); err == nil {
+	err := sys.CheckKind(fd, sys.Datagram)
+	if err == nil {
+		err = sys.SetNonblock(fd)
+	}
+	if err == nil {
 		d.handle, err = loop.Add((*datagramSource)(d), communicator.Options{Name: config.Name, Priority: config.Priority})
 	}
 	if err != nil {
@@ -98,8 +115,8 @@ func (d *Datagram) Sent() uint64 { return d.sent }
 // Truncated is how many datagrams were longer than the loop's buffer, and dropped.
 func (d *Datagram) Truncated() uint64 { return d.truncated }
 
-// Failed is how many errors of earlier datagrams the kernel has reported: a port that nobody listens on, a
-// host that can't be reached. They don't close the socket.
+// Failed is how many passing errors the kernel has reported while reading: a host that can't be reached, where the
+// socket is told of it, or a shortage of memory. They don't close the socket.
 func (d *Datagram) Failed() uint64 { return d.failed }
 
 // WriteTo sends a datagram. It never waits: with the socket's buffer full it returns an error for which
@@ -161,7 +178,10 @@ func (src *datagramSource) HandleRead(h *communicator.Handle) error {
 			if errors.Is(err, ErrWouldBlock) {
 				return nil
 			}
-			d.failed++ // the kernel reports each such error once
+			if !passing(err) {
+				return &net.OpError{Op: "read", Net: "udp", Source: d.Addr(), Err: err}
+			}
+			d.failed++
 			return nil
 		}
 		d.received++
@@ -179,6 +199,13 @@ func (src *datagramSource) HandleRead(h *communicator.Handle) error {
 	return nil
 }
 
+// passing tells whether an error is about one datagram, or a shortage, rather than about the socket.
+func passing(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) ||
+		errors.Is(err, syscall.EHOSTDOWN) || errors.Is(err, syscall.ENETDOWN) || errors.Is(err, syscall.EMSGSIZE) ||
+		errors.Is(err, syscall.EPROTO) || outOfMemory(err)
+}
+
 // DefaultMaxMessage is the longest message in a UDP datagram, in bytes. The C++ library cuts what is
 // longer.
 const DefaultMaxMessage = 1024
@@ -190,28 +217,30 @@ type MessageDatagramConfig struct {
 	MaxSize int
 }
 
-// MessageDatagrams returns a DatagramHandler that takes each datagram as a message and hands it to h; the
-// sender that h is given answers to where the datagram came from, and can be kept.
+// NewMessageDatagrams returns a DatagramHandler that takes each datagram as a message and hands it to h. The sender that
+// h is given is a *PeerSender: it answers to where the datagram came from, and can be kept.
 //
 // A datagram that is no message is counted, and the first one logged; it is never answered, because
-// anybody can forge a datagram's sender. An error that h returns is logged; the socket goes on.
-func MessageDatagrams(h message.Handler, config MessageDatagramConfig) *DatagramMessages {
+// anybody can forge a datagram's sender. An error that h returns is logged, once a second at most; the socket goes on.
+func NewMessageDatagrams(h message.Handler, config MessageDatagramConfig) *MessageDatagrams {
 	setDefault(&config.MaxSize, DefaultMaxMessage)
-	return &DatagramMessages{handler: h, config: config}
+	return &MessageDatagrams{handler: h, config: config}
 }
 
-// DatagramMessages is the layer that MessageDatagrams makes.
-type DatagramMessages struct {
+// MessageDatagrams is the layer that takes datagrams as messages.
+type MessageDatagrams struct {
 	handler message.Handler
 	config  MessageDatagramConfig
 	skipped uint64
+
+	failures logger.Limited
 }
 
 // Skipped is how many datagrams were no message.
-func (l *DatagramMessages) Skipped() uint64 { return l.skipped }
+func (l *MessageDatagrams) Skipped() uint64 { return l.skipped }
 
 // HandleDatagram takes a datagram as a message.
-func (l *DatagramMessages) HandleDatagram(d *Datagram, data []byte, from Peer) error {
+func (l *MessageDatagrams) HandleDatagram(d *Datagram, data []byte, from Peer) error {
 	m := new(message.Message)
 	if err := m.UnmarshalText(data); err != nil {
 		l.skipped++
@@ -221,23 +250,32 @@ func (l *DatagramMessages) HandleDatagram(d *Datagram, data []byte, from Peer) e
 		return nil
 	}
 	if err := l.handler.HandleMessage(l.SenderTo(d, from), m); err != nil {
-		d.handle.Loop().Logger().Warn("a message failed", "socket", d.handle.Name(), "from", from, "message", m, "error", err)
+		l.failures.Log(d.handle.Loop().Logger(), slog.LevelWarn, "a message failed", "socket", d.handle.Name(), "from", from, "message", m, "error", err)
 	}
 	return nil
 }
 
-// SenderTo returns a Sender of messages to a peer.
-func (l *DatagramMessages) SenderTo(d *Datagram, to Peer) message.Sender {
-	return &peerSender{datagram: d, to: to, max: l.config.MaxSize}
+// SenderTo returns a sender of messages to a peer.
+func (l *MessageDatagrams) SenderTo(d *Datagram, to Peer) *PeerSender {
+	return &PeerSender{datagram: d, peer: to, max: l.config.MaxSize}
 }
 
-type peerSender struct {
+// PeerSender sends messages to one peer of a datagram socket; it is a message.Sender.
+type PeerSender struct {
 	datagram *Datagram
-	to       Peer
+	peer     Peer
 	max      int
 }
 
-func (p *peerSender) Send(m *message.Message) error {
+// Peer is to whom the messages go.
+func (p *PeerSender) Peer() Peer { return p.peer }
+
+// Datagram is the socket.
+func (p *PeerSender) Datagram() *Datagram { return p.datagram }
+
+// Send sends a message. Its errors are a *message.Error for one that can't be written, ErrSize, and those of
+// Datagram.WriteTo.
+func (p *PeerSender) Send(m *message.Message) error {
 	buf := p.datagram.handle.Loop().WriteBuffer()
 	start := len(*buf)
 	text, err := m.AppendText(*buf)
@@ -247,8 +285,8 @@ func (p *peerSender) Send(m *message.Message) error {
 	if len(text)-start > p.max {
 		return ErrSize
 	}
-	return p.datagram.WriteTo(text[start:], p.to)
+	return p.datagram.WriteTo(text[start:], p.peer)
 }
 
 // String is the peer's address, for logs.
-func (p *peerSender) String() string { return p.to.String() }
+func (p *PeerSender) String() string { return p.peer.String() }

@@ -286,7 +286,7 @@ func TestDatagramOwnership(t *testing.T) {
 func TestMessageDatagrams(t *testing.T) {
 	loop, log := newLoop(t)
 	var d *connection.Datagram
-	layer := connection.MessageDatagrams(message.HandlerFunc(func(from message.Sender, m *message.Message) error {
+	layer := connection.NewMessageDatagrams(message.HandlerFunc(func(from message.Sender, m *message.Message) error {
 		switch m.Command() {
 		case "STOP":
 			d.Close()
@@ -329,7 +329,7 @@ func TestSenderIsKept(t *testing.T) {
 	loop, _ := newLoop(t)
 	var d *connection.Datagram
 	var senders []message.Sender
-	layer := connection.MessageDatagrams(message.HandlerFunc(func(from message.Sender, _ *message.Message) error {
+	layer := connection.NewMessageDatagrams(message.HandlerFunc(func(from message.Sender, _ *message.Message) error {
 		if senders = append(senders, from); len(senders) < 3 {
 			return nil
 		}
@@ -360,7 +360,7 @@ func TestSenderIsKept(t *testing.T) {
 func TestMessageSize(t *testing.T) {
 	for _, size := range []int{0, 100} {
 		loop, _ := newLoop(t)
-		layer := connection.MessageDatagrams(message.HandlerFunc(nil), connection.MessageDatagramConfig{MaxSize: size})
+		layer := connection.NewMessageDatagrams(message.HandlerFunc(nil), connection.MessageDatagramConfig{MaxSize: size})
 		if size == 0 {
 			size = connection.DefaultMaxMessage
 		}

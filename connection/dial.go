@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
@@ -91,8 +92,9 @@ type Connect struct {
 // ErrWouldBlock if it is to be called again after a pause; or no socket and another error.
 type Attempt func() (*Socket, error)
 
-// TCPAttempt connects to an address. setup, if not nil, sets options of the socket before.
-func TCPAttempt(addr netip.AddrPort, setup func(*Socket)) Attempt {
+// TCPAttempt connects to an address. setup, if not nil, sets options of the socket before; an error from it is the
+// outcome.
+func TCPAttempt(addr netip.AddrPort, setup func(fd int) error) Attempt {
 	return func() (*Socket, error) {
 		var sa sys.Sockaddr
 		sa.SetAddrPort(addr)
@@ -101,7 +103,7 @@ func TCPAttempt(addr netip.AddrPort, setup func(*Socket)) Attempt {
 }
 
 // UnixAttempt connects to a Unix stream socket; a path that begins with @ is an abstract name.
-func UnixAttempt(path string, setup func(*Socket)) Attempt {
+func UnixAttempt(path string, setup func(fd int) error) Attempt {
 	return func() (*Socket, error) {
 		var sa sys.Sockaddr
 		if err := sa.SetPath(path); err != nil {
@@ -111,16 +113,18 @@ func UnixAttempt(path string, setup func(*Socket)) Attempt {
 	}
 }
 
-func attempt(sa *sys.Sockaddr, setup func(*Socket)) (*Socket, error) {
+func attempt(sa *sys.Sockaddr, setup func(fd int) error) (*Socket, error) {
 	fd, err := sys.Socket(sa, sys.Stream)
 	if err != nil {
 		return nil, newSocket(sys.NoFD, sa).dialError(sa, err)
 	}
 	s := newSocket(fd, sa)
 	if setup != nil {
-		setup(s)
+		err = setup(fd)
 	}
-	err = sys.Connect(fd, sa)
+	if err == nil {
+		err = sys.Connect(fd, sa)
+	}
 	if err == nil || errors.Is(err, sys.ErrInProgress) {
 		return s, err
 	}
@@ -168,6 +172,20 @@ type dialling struct {
 	stop     context.CancelFunc // of the look-up; nil when it has ended
 }
 
+// minShare is the least time that an attempt gets while others wait behind it, as in package net.
+const minShare = 2 * time.Second
+
+// share is when the attempt that begins now has to be decided: what is left of the time is divided among the attempts
+// that are left.
+func (d *dialling) share() time.Time {
+	now := time.Now()
+	each := d.end.Sub(now) / time.Duration(1+len(d.work.Attempts))
+	if end := now.Add(max(each, minShare)); end.Before(d.end) {
+		return end
+	}
+	return d.end
+}
+
 func (d *dialling) FD() int { return communicator.NoFD }
 
 // lookup runs Lookup and takes its outcome back to the loop.
@@ -196,8 +214,12 @@ func (d *dialling) lookup(loop Loop) {
 }
 
 // HandleTimeout makes the next attempt, or ends the dialling.
-func (d *dialling) HandleTimeout(h *communicator.Handle) error {
-	if d.trying != nil || d.stop != nil || !time.Now().Before(d.end) {
+func (d *dialling) HandleTimeout(*communicator.Handle) error {
+	if t := d.trying; t != nil {
+		d.trying = nil
+		t.fail(ErrDialTimeout)
+	}
+	if d.stop != nil || !time.Now().Before(d.end) {
 		d.finish(nil, errors.Join(append(d.failures, ErrDialTimeout)...))
 		return nil
 	}
@@ -221,7 +243,7 @@ func (d *dialling) next() {
 			d.trying = &trying{dialling: d, socket: socket}
 			d.trying.handle, err = d.handle.Loop().Add(d.trying, communicator.Options{Name: d.work.Name, Priority: d.work.Priority})
 			if err == nil {
-				d.handle.SetDeadline(d.end)
+				d.handle.SetDeadline(d.share())
 				return
 			}
 			d.trying = nil
@@ -279,14 +301,23 @@ func (t *trying) HandleWrite(h *communicator.Handle) error {
 	d := t.dialling
 	d.trying = nil
 	err := sys.ConnectError(t.socket.FD())
+	if err == nil && !t.socket.unix && t.socket.LocalAddr().String() == t.socket.RemoteAddr().String() {
+		// TCP connects a socket to itself when the kernel has chosen the very port that is dialled.
+		err = syscall.ECONNREFUSED
+	}
 	if err == nil {
 		h.Detach()
 		d.finish(t.socket, nil)
 		return nil
 	}
-	addr := t.socket.RemoteAddr()
-	d.failures = append(d.failures, &net.OpError{Op: "dial", Net: addr.Network(), Addr: addr, Err: err})
-	h.Remove(nil)
+	t.fail(err)
 	d.next()
 	return nil
+}
+
+// fail notes that the attempt has failed.
+func (t *trying) fail(err error) {
+	addr := t.socket.RemoteAddr()
+	t.dialling.failures = append(t.dialling.failures, &net.OpError{Op: "dial", Net: addr.Network(), Addr: addr, Err: err})
+	t.handle.Remove(nil)
 }

@@ -319,9 +319,8 @@ func TestFromConnErrors(t *testing.T) {
 	if _, err := connection.FromConn(a); !errors.Is(err, connection.ErrNotDescriptor) {
 		t.Errorf("FromConn(net.Pipe): %v", err)
 	}
-	go func() { _, _ = b.Write([]byte("x")) }()
-	expect(t, a, "x") // it is as it was
-	_, _ = a.Close(), b.Close()
+	expectEnd(t, b) // it was closed all the same
+	_ = b.Close()
 
 	l := listenTCP(t)
 	defer l.Close()
@@ -335,7 +334,7 @@ func TestFromConnErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unconnected.Close()
-	if _, err := connection.FromConn(unconnected.(*net.UDPConn)); !errors.Is(err, syscall.ENOTCONN) {
-		t.Errorf("FromConn of a socket that isn't connected: %v", err)
+	if _, err := connection.FromConn(unconnected.(*net.UDPConn)); !errors.Is(err, syscall.EPROTOTYPE) {
+		t.Errorf("FromConn of a datagram socket: %v", err)
 	}
 }

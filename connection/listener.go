@@ -4,11 +4,13 @@ package connection
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"syscall"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -36,6 +38,8 @@ type ListenConfig struct {
 	Priority int
 	// Batch is how many connections are accepted in one callback. Zero: DefaultBatch.
 	Batch int
+	// Closed is called, once, when the listener is closed; cause as for CloseHandler. Nil: a failure is logged.
+	Closed func(l *Listener, cause error)
 }
 
 // Listener accepts connections in a loop. It belongs to the loop's goroutine.
@@ -47,10 +51,11 @@ type Listener struct {
 	handle   *communicator.Handle
 	acceptor Acceptor
 	serve    Serve
-	batch    int
+	config   ListenConfig
 	reserve  int
 	accepted uint64
 	refused  uint64
+	failures logger.Limited
 	short    bool // of descriptors or memory, and it has been logged
 }
 
@@ -58,7 +63,7 @@ type Listener struct {
 // when it returns an error the acceptor is closed.
 func NewListener(loop Loop, a Acceptor, serve Serve, config ListenConfig) (*Listener, error) {
 	setDefault(&config.Batch, DefaultBatch)
-	l := &Listener{acceptor: a, serve: serve, batch: config.Batch, reserve: sys.NoFD}
+	l := &Listener{acceptor: a, serve: serve, config: config, reserve: sys.NoFD}
 	var err error
 	if l.reserve, err = sys.OpenReserve(); err == nil {
 		l.handle, err = loop.Add((*listenerSource)(l), communicator.Options{Name: config.Name, Priority: config.Priority})
@@ -123,6 +128,15 @@ func (src *listenerSource) Close() error {
 	return err
 }
 
+func (src *listenerSource) HandleClose(h *communicator.Handle, cause error) {
+	switch {
+	case src.config.Closed != nil:
+		src.config.Closed((*Listener)(src), cause)
+	case cause != nil && !errors.Is(cause, communicator.ErrClosed):
+		h.Loop().Logger().Warn("a listener failed", "listener", h.Name(), "error", cause)
+	}
+}
+
 // HandleTimeout ends a rest.
 func (src *listenerSource) HandleTimeout(h *communicator.Handle) error {
 	h.Want(communicator.Read)
@@ -131,14 +145,14 @@ func (src *listenerSource) HandleTimeout(h *communicator.Handle) error {
 
 func (src *listenerSource) HandleRead(h *communicator.Handle) error {
 	l := (*Listener)(src)
-	for range l.batch {
+	for range l.config.Batch {
 		t, err := l.acceptor.Accept()
 		switch {
 		case err == nil:
 			l.accepted++
 			l.short = false
 			if err := l.serve(h.Loop(), t); err != nil {
-				h.Loop().Logger().Warn("a connection was not served", "listener", h.Name(), "error", err)
+				l.failures.Log(h.Loop().Logger(), slog.LevelWarn, "a connection was not served", "listener", h.Name(), "error", err)
 			}
 			if !h.Enabled() {
 				return nil
@@ -201,14 +215,13 @@ func (l *Listener) rest(cause error) error {
 type SocketAcceptor struct {
 	fd   int
 	peer sys.Sockaddr
-	// Setup is called with each new connection, to set its options. Nil: nothing to set.
-	Setup func(*Socket)
 }
 
-// NewSocketAcceptor makes an Acceptor of a listening stream socket and owns its descriptor from then on.
+// NewSocketAcceptor makes an Acceptor of a listening stream socket and owns its descriptor, which it closes on an error
+// too. What is set on the socket, such as buffer sizes, the kernel hands on to the connections.
 func NewSocketAcceptor(fd int) (*SocketAcceptor, error) {
 	if err := sys.SetNonblock(fd); err != nil {
-		return nil, err
+		return nil, errors.Join(err, sys.Close(fd))
 	}
 	return &SocketAcceptor{fd: fd}, nil
 }
@@ -226,11 +239,7 @@ func (a *SocketAcceptor) Accept() (Transport, error) {
 		addr := a.Addr()
 		return nil, &net.OpError{Op: "accept", Net: addr.Network(), Addr: addr, Err: err}
 	}
-	s := newSocket(fd, &a.peer)
-	if a.Setup != nil {
-		a.Setup(s)
-	}
-	return s, nil
+	return newSocket(fd, &a.peer), nil
 }
 
 // Addr is a *net.TCPAddr or *net.UnixAddr.

@@ -3,7 +3,7 @@
 package connection
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
@@ -20,6 +20,8 @@ type MessageConfig struct {
 	Quiet bool
 	// Opened is called when the connection stands. Nil: nothing is to be done.
 	Opened func(c *MessageConn) error
+	// Drained is called when the last byte of output that had to wait has gone to the kernel. Nil: nothing is to be done.
+	Drained func(c *MessageConn) error
 	// Closed is called, once, when the connection is closed; cause as for CloseHandler. Nil: it is logged.
 	Closed func(c *MessageConn, cause error)
 }
@@ -36,6 +38,7 @@ type MessageConn struct {
 	received uint64
 	sent     uint64
 	skipped  uint64
+	searched int // bytes of the unfinished line that hold no line feed
 }
 
 // messageLayer is what all connections of one Serve share.
@@ -57,7 +60,7 @@ func NewMessageConn(loop Loop, t Transport, h message.Handler, config MessageCon
 
 func newMessageConn(loop Loop, t Transport, layer *messageLayer) (*MessageConn, error) {
 	c := &MessageConn{layer: layer, stream: &Stream{}}
-	if err := c.stream.open(loop, t, c.lines(), layer.stream); err != nil {
+	if err := c.stream.open(loop, t, (*messageLines)(c), layer.stream); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -77,19 +80,10 @@ func Messages(h message.Handler, config MessageConfig) Serve {
 func DialMessages(loop Loop, d Dialer, h message.Handler, config MessageConfig) (*MessageConn, error) {
 	c := &MessageConn{layer: newMessageLayer(h, config)}
 	var err error
-	if c.stream, err = DialStream(loop, d, c.lines(), config.Stream); err != nil {
+	if c.stream, err = DialStream(loop, d, (*messageLines)(c), config.Stream); err != nil {
 		return nil, err
 	}
 	return c, nil
-}
-
-func (c *MessageConn) lines() StreamHandler {
-	return &splitter{split: wholeLines, handler: (*messageLines)(c)}
-}
-
-// wholeLines is bufio.ScanLines but for a last line without its end: half a message must not be taken for one.
-func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
-	return bufio.ScanLines(data, false)
 }
 
 // Stream is the stream below, for its addresses, counters and pauses.
@@ -124,10 +118,35 @@ func (c *MessageConn) Send(m *message.Message) error {
 // Close closes the connection gracefully: see Stream.Close.
 func (c *MessageConn) Close() { c.stream.Close() }
 
-// messageLines is a MessageConn as the handler of its lines.
+// messageLines is a MessageConn as the handler of its stream. It cuts the lines itself, as Split would, but remembers how
+// much of a long one it has searched.
 type messageLines MessageConn
 
-func (l *messageLines) HandleFrame(s *Stream, line []byte) error {
+func (l *messageLines) HandleData(s *Stream, data []byte) (consumed int, err error) {
+	s.cork()
+	defer s.uncork()
+	for s.goesOn() {
+		rest := data[consumed:]
+		i := bytes.IndexByte(rest[l.searched:], '\n')
+		if i < 0 {
+			l.searched = len(rest)
+			break
+		}
+		line := rest[:l.searched+i]
+		l.searched = 0
+		consumed += len(line) + 1
+		if len(line) > s.config.MaxInput {
+			return consumed, ErrInputLimit
+		}
+		if err := l.line(s, line); err != nil {
+			return consumed, err
+		}
+	}
+	return consumed, nil
+}
+
+// line handles one line.
+func (l *messageLines) line(s *Stream, line []byte) error {
 	c := (*MessageConn)(l)
 	m := new(message.Message)
 	err := m.UnmarshalText(line)
@@ -146,6 +165,13 @@ func (l *messageLines) HandleFrame(s *Stream, line []byte) error {
 		return nil
 	}
 	return c.Send(message.New(message.CommandInvalid).Set(message.ParameterMessage, err.Error()))
+}
+
+func (l *messageLines) HandleDrain(*Stream) error {
+	if drained := l.layer.config.Drained; drained != nil {
+		return drained((*MessageConn)(l))
+	}
+	return nil
 }
 
 func (l *messageLines) HandleOpen(*Stream) error {

@@ -210,6 +210,7 @@ func (s *Stream) Close() {
 	}
 	s.state |= closing
 	s.in = nil
+	s.handle.SetEnabled(true)
 	s.handle.SetDeadline(time.Now().Add(s.config.CloseTimeout))
 	s.update()
 	if s.out != nil {

@@ -50,7 +50,7 @@ func (f *splitter) HandleData(s *Stream, data []byte) (consumed int, err error) 
 
 func (f *splitter) frames(s *Stream, data []byte, atEOF bool) (consumed int, err error) {
 	empty := 0
-	for (consumed < len(data) || atEOF) && f.goesOn(s, atEOF) {
+	for (atEOF && s.isOpen()) || (consumed < len(data) && s.goesOn()) {
 		advance, frame, err := f.split(data[consumed:], atEOF)
 		final := errors.Is(err, bufio.ErrFinalToken)
 		if err != nil && !final {
@@ -86,15 +86,13 @@ func (f *splitter) frames(s *Stream, data []byte, atEOF bool) (consumed int, err
 	return consumed, nil
 }
 
-// goesOn tells whether the next frame may be handed over. At the end of the file nothing could be handed over
-// later.
-func (f *splitter) goesOn(s *Stream, atEOF bool) bool {
-	stop := closing
-	if !atEOF {
-		stop |= paused | held
-	}
-	return s.state&stop == 0 && s.handle.Active()
+// goesOn tells whether the next frame may be handed over.
+func (s *Stream) goesOn() bool {
+	return s.state&(paused|held|closing) == 0 && s.handle.Enabled()
 }
+
+// isOpen tells whether a frame may be handed over at the end of the file, where none could be later.
+func (s *Stream) isOpen() bool { return s.state&closing == 0 && s.handle.Active() }
 
 // HandleEOF hands over the last frame, if split makes one of what is left.
 func (f *splitter) HandleEOF(s *Stream, rest []byte) error {
@@ -104,7 +102,7 @@ func (f *splitter) HandleEOF(s *Stream, rest []byte) error {
 	s.cork()
 	consumed, err := f.frames(s, rest, true)
 	s.uncork()
-	if err != nil || !f.goesOn(s, true) {
+	if err != nil || !s.isOpen() {
 		return err
 	}
 	rest = rest[consumed:]

@@ -29,11 +29,12 @@ type StreamConfig struct {
 	Name string
 	// Priority in the loop; smaller is served first.
 	Priority int
-	// MaxInput is how many bytes a handler may leave unconsumed; with more the stream closes with
-	// ErrInputLimit. Zero: DefaultMaxInput, 1 MiB.
+	// MaxInput is how many bytes a handler may leave unconsumed while the stream reads; with more the
+	// stream closes with ErrInputLimit. Zero: DefaultMaxInput, 1 MiB.
 	MaxInput int
 	// HighWater is how many bytes of output may wait before the stream stops reading from its peer;
-	// it goes on when half of them have gone. Zero: DefaultHighWater, 256 KiB.
+	// it goes on when half of them have gone. Zero: DefaultHighWater, 256 KiB. More than half of
+	// MaxOutput is taken for that half.
 	HighWater int
 	// MaxOutput is how many bytes of output may wait at all; with more the stream closes with
 	// ErrOutputLimit. Zero: DefaultMaxOutput, 16 MiB.
@@ -48,6 +49,7 @@ func (c StreamConfig) withDefaults() *StreamConfig {
 	setDefault(&c.HighWater, DefaultHighWater)
 	setDefault(&c.MaxOutput, DefaultMaxOutput)
 	setDefault(&c.CloseTimeout, DefaultCloseTimeout)
+	c.HighWater = min(c.HighWater, c.MaxOutput/2)
 	return &c
 }
 
@@ -139,7 +141,13 @@ func NewStream(loop Loop, t Transport, h StreamHandler, config StreamConfig) (*S
 	return s, nil
 }
 
-// Streams returns a Serve that puts a stream on each transport; all share the handler.
+// Streams returns a Serve that puts a stream on each transport; all share the handler. For a handler of each
+// connection's own, with state, write the Serve yourself:
+//
+//	func(loop connection.Loop, t connection.Transport) error {
+//		_, err := connection.NewStream(loop, t, &session{}, connection.StreamConfig{})
+//		return err
+//	}
 func Streams(h StreamHandler, config StreamConfig) Serve {
 	shared := config.withDefaults()
 	return func(loop Loop, t Transport) error {
@@ -350,6 +358,9 @@ func (s *Stream) deliver(data []byte) error {
 	if consumed < 0 || consumed > len(data) {
 		return ErrConsumed
 	}
+	if !s.handle.Enabled() {
+		s.handAgain() // what is left waits until the stream is enabled
+	}
 	return s.keep(data[consumed:])
 }
 
@@ -386,7 +397,7 @@ func growTo(b []byte, size int) []byte {
 // keep keeps what the handler hasn't consumed. With nothing to keep the stream gives up its buffer: it may be
 // idle for long.
 func (s *Stream) keep(rest []byte) error {
-	if len(rest) > s.config.MaxInput {
+	if len(rest) > s.config.MaxInput && s.Reading() { // else it is not more than one read has brought
 		return ErrInputLimit
 	}
 	if len(rest) == 0 {

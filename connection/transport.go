@@ -42,14 +42,18 @@ type Socket struct {
 	remote netip.AddrPort // of TCP: it can't be asked for any more when the peer has gone
 }
 
-// NewSocket makes a Transport of a connected stream socket and owns its descriptor from then on.
+// NewSocket makes a Transport of a connected stream socket and owns its descriptor, which it closes on an error too.
 func NewSocket(fd int) (*Socket, error) {
-	if err := sys.SetNonblock(fd); err != nil {
-		return nil, err
-	}
 	var sa sys.Sockaddr
-	if err := sys.RemoteAddr(fd, &sa); err != nil {
-		return nil, err
+	err := sys.CheckKind(fd, sys.Stream)
+	if err == nil {
+		err = sys.SetNonblock(fd)
+	}
+	if err == nil {
+		err = sys.RemoteAddr(fd, &sa)
+	}
+	if err != nil {
+		return nil, errors.Join(err, sys.Close(fd))
 	}
 	return newSocket(fd, &sa), nil
 }
@@ -59,23 +63,14 @@ func newSocket(fd int, peer *sys.Sockaddr) *Socket {
 }
 
 // FromConn makes a Transport of a connection made by package net, or of anything else that is a
-// syscall.Conn with a stream socket. It duplicates the descriptor and closes conn; on an error conn
-// is as it was.
+// syscall.Conn with a stream socket. It duplicates the descriptor and closes conn, on an error too.
 func FromConn(conn net.Conn) (*Socket, error) {
 	fd, err := dup(conn)
+	err = errors.Join(err, conn.Close())
 	if err != nil {
 		return nil, err
 	}
-	s, err := NewSocket(fd)
-	if err != nil {
-		_ = sys.Close(fd)
-		return nil, err
-	}
-	if err := conn.Close(); err != nil {
-		_ = sys.Close(fd)
-		return nil, err
-	}
-	return s, nil
+	return NewSocket(fd)
 }
 
 func dup(conn any) (fd int, err error) {
@@ -88,7 +83,7 @@ func dup(conn any) (fd int, err error) {
 		return 0, err
 	}
 	controlErr := raw.Control(func(orig uintptr) { fd, err = sys.Dup(int(orig)) })
-	return fd, errors.Join(err, controlErr)
+	return fd, errors.Join(controlErr, err)
 }
 
 // FD is the socket's descriptor.

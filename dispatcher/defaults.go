@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
@@ -31,7 +32,7 @@ type Service struct {
 //
 //	ALIVE                 is answered by ABSOLUTELY, with reply_timestamp and its serial and timestamp
 //	HELP                  is answered by COMMANDS, with the list of Commands
-//	INVALID, UNKNOWN      are logged as errors
+//	INVALID, UNKNOWN      are logged as errors, once a second at most
 //	LEAK                  calls Leak
 //	LOG_ROTATE            calls ReopenLogs
 //	QUITTING, STOP        are logged and call Stop
@@ -82,6 +83,8 @@ type defaults struct {
 	mux     *Mux
 	service Service
 	log     *slog.Logger
+
+	refusals logger.Limited
 }
 
 func (d *defaults) alive(from message.Sender, m *message.Message) error {
@@ -102,7 +105,7 @@ func (d *defaults) help(from message.Sender, m *message.Message) error {
 }
 
 func (d *defaults) refused(_ message.Sender, m *message.Message) error {
-	d.log.Error("a peer refused a message",
+	d.refusals.Log(d.log, slog.LevelError, "a peer refused a message",
 		"reply", m.Command(),
 		"command", m.Get(message.ParameterCommand),
 		"message", m.Get(message.ParameterMessage))
@@ -133,10 +136,12 @@ func (d *defaults) ready(_ message.Sender, m *message.Message) error {
 }
 
 func (d *defaults) stop(_ message.Sender, m *message.Message) error {
-	d.log.Info("told to stop", "message", m)
-	if d.service.Stop != nil {
-		d.service.Stop(m.Command() == message.CommandQuitting)
+	if d.service.Stop == nil {
+		d.log.Warn("told to stop, but the service has no Stop", "message", m)
+		return nil
 	}
+	d.log.Info("told to stop", "message", m)
+	d.service.Stop(m.Command() == message.CommandQuitting)
 	return nil
 }
 

@@ -56,6 +56,8 @@ type Mux struct {
 	changing  sync.Mutex
 	table     atomic.Pointer[table] // replaced, never changed
 	unhandled atomic.Uint64
+
+	unhandledLog logger.Limited
 }
 
 type table struct {
@@ -75,9 +77,18 @@ func New(config Config) *Mux {
 }
 
 // Handle has h called for a command, at PriorityDefault. It panics, as http.ServeMux does, when the command
-// is no command or h is nil: that is a mistake in the program. For commands read at run time use [Mux.Add].
+// is no command or has a handler at that priority already, or when h is nil: that is a mistake in the program. For
+// commands read at run time, and for several handlers of one, use [Mux.Add].
 func (mux *Mux) Handle(command string, h message.Handler) {
-	if err := mux.Add(Match{Command: command, Handler: h}); err != nil {
+	err := mux.change(func(t *table) error {
+		for _, m := range t.matches[command] {
+			if m.Priority == PriorityDefault {
+				return fmt.Errorf("handler of %s: %w", command, ErrAlreadySet)
+			}
+		}
+		return t.add(Match{Command: command, Handler: h})
+	})
+	if err != nil {
 		panic(err)
 	}
 }
@@ -153,7 +164,7 @@ func (mux *Mux) HandleMessage(from message.Sender, m *message.Message) error {
 		return t.defaults.HandleMessage(from, m)
 	}
 	mux.unhandled.Add(1)
-	mux.log.Warn("message without a handler", "message", m)
+	mux.unhandledLog.Log(mux.log, slog.LevelWarn, "message without a handler", "message", m)
 	return nil
 }
 

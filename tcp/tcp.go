@@ -28,7 +28,8 @@ type ListenConfig struct {
 	// Delay lets the kernel hold back small writes (Nagle's algorithm). It is off by default, as in package net.
 	Delay bool
 	// SendBuffer and ReceiveBuffer are the sizes in bytes of the kernel's buffers for each connection, which the
-	// kernel doubles and bounds. Zero: the kernel adapts them.
+	// kernel doubles and bounds. Zero: the kernel adapts them. A ReceiveBuffer that is smaller than a segment,
+	// 64 KiB on the loopback interface, makes a transfer crawl from timer to timer.
 	SendBuffer, ReceiveBuffer int
 }
 
@@ -36,91 +37,53 @@ type ListenConfig struct {
 // all of this machine's addresses, IPv4 and IPv6; port 0 chooses a free one: see Listener.Addr. A host
 // name is looked up, which blocks; its first address is taken.
 func Listen(loop *communicator.Communicator, address string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
-	fd, err := listen(address, config)
+	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, &net.OpError{Op: "listen", Net: "tcp", Err: err}
+	}
+	fd, err := sys.BindAny(resolved.AddrPort(), sys.Stream, func(fd int) error {
+		return errors.Join(sys.SetOption(fd, sys.ReuseAddr, 1), setup(fd, config.Delay, config.SendBuffer, config.ReceiveBuffer))
+	})
+	if err == nil {
+		if config.Backlog <= 0 {
+			config.Backlog = DefaultBacklog
+		}
+		if err = sys.Listen(fd, config.Backlog); err != nil {
+			err = errors.Join(err, sys.Close(fd))
+		}
+	}
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: resolved, Err: err}
 	}
 	acceptor, err := connection.NewSocketAcceptor(fd)
 	if err != nil {
-		_ = sys.Close(fd)
 		return nil, err
 	}
-	acceptor.Setup = func(s *connection.Socket) { setup(s, config.Delay, config.SendBuffer, config.ReceiveBuffer) }
 	return connection.NewListener(loop, acceptor, serve, config.Listener)
 }
 
-func listen(address string, config ListenConfig) (int, error) {
-	resolved, err := net.ResolveTCPAddr("tcp", address)
-	if err != nil {
-		return 0, &net.OpError{Op: "listen", Net: "tcp", Err: err}
+// setup sets the options of a socket. Connections have those of the socket that listens for them.
+func setup(fd int, delay bool, send, receive int) error {
+	var errs []error
+	if !delay {
+		errs = append(errs, sys.SetOption(fd, sys.NoDelay, 1))
 	}
-	addr := resolved.AddrPort()
-	if !addr.Addr().IsValid() {
-		addr = netip.AddrPortFrom(netip.IPv6Unspecified(), addr.Port())
-	}
-	fd, err := bind(addr, config)
-	if err != nil && resolved.IP == nil { // a machine without IPv6
-		addr = netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())
-		fd, err = bind(addr, config)
-	}
-	if err != nil {
-		return 0, &net.OpError{Op: "listen", Net: "tcp", Addr: resolved, Err: err}
-	}
-	return fd, nil
-}
-
-func bind(addr netip.AddrPort, config ListenConfig) (int, error) {
-	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	var sa sys.Sockaddr
-	sa.SetAddrPort(addr)
-	fd, err := sys.Socket(&sa, sys.Stream)
-	if err != nil {
-		return 0, err
-	}
-	backlog := config.Backlog
-	if backlog <= 0 {
-		backlog = DefaultBacklog
-	}
-	err = sys.SetOption(fd, sys.ReuseAddr, 1)
-	if err == nil && addr.Addr().Is6() {
-		err = sys.SetOption(fd, sys.IPv6Only, boolean(!addr.Addr().IsUnspecified()))
-	}
-	if err == nil {
-		err = sys.Bind(fd, &sa)
-	}
-	if err == nil {
-		err = sys.Listen(fd, backlog)
-	}
-	if err != nil {
-		return 0, errors.Join(err, sys.Close(fd))
-	}
-	return fd, nil
-}
-
-func boolean(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// setup sets the options of a connection. They tune, and their errors are no reason to refuse it.
-func setup(s *connection.Socket, delay bool, send, receive int) {
-	_ = sys.SetOption(s.FD(), sys.NoDelay, boolean(!delay))
 	if send > 0 {
-		_ = sys.SetOption(s.FD(), sys.SendBuffer, send)
+		errs = append(errs, sys.SetOption(fd, sys.SendBuffer, send))
 	}
 	if receive > 0 {
-		_ = sys.SetOption(s.FD(), sys.ReceiveBuffer, receive)
+		errs = append(errs, sys.SetOption(fd, sys.ReceiveBuffer, receive))
 	}
+	return errors.Join(errs...)
 }
 
 // Dialer makes connections to an address; it is a connection.Dialer.
 type Dialer struct {
-	// Address is "host:port". A host name is looked up at each dial, by a goroutine; its addresses are tried one after the other.
-	// Without a host it is this machine.
+	// Address is "host:port". A host name is looked up at each dial, by a goroutine; its addresses are
+	// tried one after the other. Without a host it is this machine.
 	Address string
-	// Timeout bounds a dial: the look-up and all addresses. Zero: connection.DefaultDialTimeout.
+	// Timeout bounds a dial: the look-up and all addresses, each of which has its share of what is left.
+	// Zero: connection.DefaultDialTimeout.
 	Timeout time.Duration
 	// Delay, SendBuffer and ReceiveBuffer are as in ListenConfig.
 	Delay                     bool
@@ -173,8 +136,8 @@ func (d Dialer) lookup(ctx context.Context, host, service string) ([]connection.
 func (d Dialer) attempts(ips []netip.Addr, port uint16) []connection.Attempt {
 	attempts := make([]connection.Attempt, len(ips))
 	for i, ip := range ips {
-		attempts[i] = connection.TCPAttempt(netip.AddrPortFrom(ip.Unmap(), port), func(s *connection.Socket) {
-			setup(s, d.Delay, d.SendBuffer, d.ReceiveBuffer)
+		attempts[i] = connection.TCPAttempt(netip.AddrPortFrom(ip.Unmap(), port), func(fd int) error {
+			return setup(fd, d.Delay, d.SendBuffer, d.ReceiveBuffer)
 		})
 	}
 	return attempts

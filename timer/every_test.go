@@ -110,7 +110,7 @@ func TestEveryKeptWaiting(t *testing.T) {
 				spin(6 * g.period)
 			} else {
 				after(t, loop, 6*g.period, func(*timer.Timer) error {
-					clock.Handle().SetEnabled(true)
+					clock.SetEnabled(true)
 					return nil
 				}, zero)
 			}
@@ -185,8 +185,8 @@ func TestEveryDisablesItself(t *testing.T) {
 			clock.Stop()
 			return nil
 		}
-		clock.Handle().SetEnabled(false)
-		after(t, loop, 3*g.period, func(*timer.Timer) error { clock.Handle().SetEnabled(true); return nil }, zero)
+		clock.SetEnabled(false)
+		after(t, loop, 3*g.period, func(*timer.Timer) error { clock.SetEnabled(true); return nil }, zero)
 		return nil
 	}, zero)
 	g.start = clock.Due().Add(-g.period)

@@ -62,8 +62,14 @@ func (t *Timer) add(loop *communicator.Communicator, d time.Duration, o communic
 	return t, nil
 }
 
-// Handle is the timer's place in the loop: its name, priority, and enabled state.
-func (t *Timer) Handle() *communicator.Handle { return t.handle }
+// Name is the timer's name, for logs and listings.
+func (t *Timer) Name() string { return t.handle.Name() }
+
+// SetPriority changes the timer's priority in the loop.
+func (t *Timer) SetPriority(priority int) { t.handle.SetPriority(priority) }
+
+// SetEnabled switches the timer on or off. One that becomes due while it is off fires when it is switched on.
+func (t *Timer) SetEnabled(on bool) { t.handle.SetEnabled(on) }
 
 // Due is when the timer fires next; within a call, when it ought to have fired.
 func (t *Timer) Due() time.Time { return t.due }

@@ -238,12 +238,17 @@ func TestErrorEnds(t *testing.T) {
 func TestOptions(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})
 	clock := after(t, loop, time.Hour, never(t), communicator.Options{Name: "tea", Priority: -4, Disabled: true})
-	h := clock.Handle()
-	if h.Name() != "tea" || h.Priority() != -4 || h.Enabled() || h.Loop() != loop {
-		t.Errorf("name %q, priority %d, enabled %v", h.Name(), h.Priority(), h.Enabled())
+	i := loop.Sources()[0]
+	if clock.Name() != "tea" || i.Name != "tea" || i.Priority != -4 || i.Enabled {
+		t.Errorf("name %q, listed as %v", clock.Name(), i)
 	}
-	if off := h.Deadline().Sub(clock.Due()); off < 0 || off > time.Second {
+	if off := i.Deadline.Sub(clock.Due()); off < 0 || off > time.Second {
 		t.Errorf("the loop's deadline is off by %v", off)
+	}
+	clock.SetPriority(7)
+	clock.SetEnabled(true)
+	if i := loop.Sources()[0]; i.Priority != 7 || !i.Enabled {
+		t.Errorf("listed as %v", i)
 	}
 	clock.Stop()
 	run(t, loop)

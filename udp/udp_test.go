@@ -204,7 +204,7 @@ func ExampleListen() {
 		defer server.Close() // one is enough here
 		return from.Send(m.Reply("HELLO").Set("name", m.Get("name")))
 	})
-	server, err = udp.Listen(loop, "127.0.0.1:0", connection.MessageDatagrams(greet, connection.MessageDatagramConfig{}), udp.ListenConfig{})
+	server, err = udp.Listen(loop, "127.0.0.1:0", connection.NewMessageDatagrams(greet, connection.MessageDatagramConfig{}), udp.ListenConfig{})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -15,6 +15,7 @@ package unixsock
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -44,8 +45,8 @@ type ListenConfig struct {
 }
 
 // Listen listens on a path and has serve put a layer on each connection. A socket file that a process has left
-// behind is replaced: one to which nobody answers. One that is in use is not touched: the error is then
-// EADDRINUSE, as it is for a file that is no socket. The file is removed when the listener is closed.
+// behind is replaced: one to which nobody answers. For one that is in use, and for a file that is no socket, the error
+// is EADDRINUSE. The file is removed when the listener is closed.
 func Listen(loop *communicator.Communicator, path string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
 	a := &acceptor{}
 	if err := a.listen(path, config); err != nil {
@@ -77,25 +78,23 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 		return err
 	}
 	if a.SocketAcceptor, err = connection.NewSocketAcceptor(fd); err != nil {
-		return errors.Join(err, sys.Close(fd))
+		return err
 	}
 	a.path = path
 	err = sys.SetMode(fd, config.Mode) // so that the file never has a wider one
 	if err == nil {
 		err = sys.Bind(fd, &sa)
 	}
-	if errors.Is(err, syscall.EADDRINUSE) && stale(path, &sa) {
-		if err = os.Remove(path); err == nil {
-			err = sys.Bind(fd, &sa)
-		}
+	if errors.Is(err, syscall.EADDRINUSE) && path[0] != '@' && removeStale(path, &sa) {
+		err = sys.Bind(fd, &sa)
+	}
+	if err == nil {
+		err = sys.Listen(fd, config.Backlog) // at once: until then the socket looks like a stale one
 	}
 	if err == nil && path[0] != '@' {
 		if a.file, err = os.Lstat(path); err == nil {
 			err = os.Chmod(path, config.Mode.Perm()) // what the umask forbade
 		}
-	}
-	if err == nil {
-		err = sys.Listen(fd, config.Backlog)
 	}
 	if err != nil {
 		return errors.Join(err, a.Close())
@@ -103,9 +102,11 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 	return nil
 }
 
-// stale tells whether path is a socket to which nobody answers.
-func stale(path string, sa *sys.Sockaddr) bool {
-	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != os.ModeSocket {
+// removeStale removes a socket's file if nobody answers to it. Somebody else may be doing the same: the file is moved
+// out of the way first, and put back if it turns out to be another than the one that was tested.
+func removeStale(path string, sa *sys.Sockaddr) bool {
+	tested, err := os.Lstat(path)
+	if err != nil || tested.Mode().Type() != os.ModeSocket {
 		return false
 	}
 	fd, err := sys.Socket(sa, sys.Stream)
@@ -114,7 +115,20 @@ func stale(path string, sa *sys.Sockaddr) bool {
 	}
 	err = sys.Connect(fd, sa)
 	_ = sys.Close(fd)
-	return errors.Is(err, syscall.ECONNREFUSED)
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return false
+	}
+	aside := fmt.Sprintf("%s.stale-%d", path, os.Getpid())
+	if os.Rename(path, aside) != nil {
+		return false
+	}
+	moved, err := os.Lstat(aside)
+	isStale := err == nil && os.SameFile(tested, moved)
+	if !isStale {
+		_ = os.Link(aside, path) // unless a third one has come
+	}
+	_ = os.Remove(aside)
+	return isStale
 }
 
 func (a *acceptor) Close() error {

@@ -96,7 +96,7 @@ func listen(loop *communicator.Communicator, h message.Handler, o options) (addr
 		addrs = append(addrs, l.Addr())
 	}
 	for _, address := range o.udps {
-		datagrams := connection.MessageDatagrams(h, connection.MessageDatagramConfig{})
+		datagrams := connection.NewMessageDatagrams(h, connection.MessageDatagramConfig{})
 		d, err := udp.Listen(loop, address, datagrams, udp.ListenConfig{})
 		if err != nil {
 			return nil, err

@@ -4,8 +4,6 @@ package main
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -74,21 +72,17 @@ func (t *tour) unix(service message.Handler) error {
 }
 
 func (t *tour) udp(service message.Handler) error {
-	socket, err := udp.Listen(t.loop, "127.0.0.1:0", connection.MessageDatagrams(service, connection.MessageDatagramConfig{}), udp.ListenConfig{})
+	socket, err := udp.Listen(t.loop, "127.0.0.1:0", connection.NewMessageDatagrams(service, connection.MessageDatagramConfig{}), udp.ListenConfig{})
 	if err != nil {
 		return err
 	}
 	p := t.pinger("UDP")
-	layer := connection.MessageDatagrams(p, connection.MessageDatagramConfig{})
+	layer := connection.NewMessageDatagrams(p, connection.MessageDatagramConfig{})
 	client, err := udp.Listen(t.loop, "127.0.0.1:0", layer, udp.ListenConfig{})
 	if err != nil {
 		return err
 	}
-	return p.ping(layer.SenderTo(client, peer(socket.Addr())))
-}
-
-func peer(addr net.Addr) connection.Peer {
-	return connection.PeerFrom(netip.MustParseAddrPort(addr.String()))
+	return p.ping(layer.SenderTo(client, connection.PeerFromAddr(socket.Addr())))
 }
 
 // echo sends bytes through a Unix socket and back, in pieces of 64 KiB.

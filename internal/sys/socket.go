@@ -142,10 +142,61 @@ func Socket(a *Sockaddr, kind int) (fd int, err error) {
 	return fd, err
 }
 
-// Bind gives a socket its address.
+// Bind gives a socket its address. That of a Unix socket may have to wait for a disk.
 func Bind(fd int, a *Sockaddr) error {
-	_, _, errno := unix.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(a.len))
+	_, _, errno := unix.Syscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&a.raw)), uintptr(a.len))
 	return wrap("bind", errno)
+}
+
+// BindAny makes a socket and binds it to an address, or, with the zero Addr and a port, to all addresses of the machine,
+// IPv4 and IPv6, or IPv4 alone where there is no IPv6. setup sets options before.
+func BindAny(addr netip.AddrPort, kind int, setup func(fd int) error) (int, error) {
+	if addr.Addr().IsValid() {
+		return bindTo(addr, kind, setup)
+	}
+	fd, err := bindTo(netip.AddrPortFrom(netip.IPv6Unspecified(), addr.Port()), kind, setup)
+	if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) {
+		return bindTo(netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port()), kind, setup)
+	}
+	return fd, err
+}
+
+func bindTo(addr netip.AddrPort, kind int, setup func(fd int) error) (int, error) {
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	var sa Sockaddr
+	sa.SetAddrPort(addr)
+	fd, err := Socket(&sa, kind)
+	if err != nil {
+		return NoFD, err
+	}
+	if addr.Addr().Is6() {
+		only := 1
+		if addr.Addr().IsUnspecified() {
+			only = 0
+		}
+		err = SetOption(fd, IPv6Only, only)
+	}
+	if err == nil {
+		err = setup(fd)
+	}
+	if err == nil {
+		err = Bind(fd, &sa)
+	}
+	if err != nil {
+		return NoFD, errors.Join(err, Close(fd))
+	}
+	return fd, nil
+}
+
+// CheckKind tells whether fd is a socket of that kind: ENOTSOCK or EPROTOTYPE if not.
+func CheckKind(fd, kind int) error {
+	return retry("getsockopt", func() error {
+		n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+		if err == nil && n != kind {
+			err = unix.EPROTOTYPE
+		}
+		return err
+	})
 }
 
 // Listen lets a socket accept connections.
@@ -214,6 +265,7 @@ func RemoteAddr(fd int, a *Sockaddr) error {
 // RecvFrom reads a datagram and its sender's address. A datagram longer than p is cut; the length
 // returned is that of the whole.
 func RecvFrom(fd int, p []byte, a *Sockaddr) (int, error) {
+	before := a.len
 	for {
 		a.len = unix.SizeofSockaddrAny
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
@@ -222,6 +274,7 @@ func RecvFrom(fd int, p []byte, a *Sockaddr) (int, error) {
 			return int(n), nil
 		}
 		if errno != unix.EINTR {
+			a.len = before // the address is as it was
 			return 0, wrap("recvfrom", errno)
 		}
 	}
