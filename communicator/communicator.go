@@ -41,8 +41,8 @@ type Config struct {
 	// SlowCallback is the time after which a callback is reported. Zero: DefaultSlowCallback; below
 	// 0: never.
 	SlowCallback time.Duration
-	// OnSlow is called after a slow callback, on the loop's goroutine, besides the log. h is nil for a
-	// posted function. Nil: only the log.
+	// OnSlow is called after a slow callback, on the loop's goroutine, besides the log. h is nil
+	// for a posted function. Nil: only the log.
 	OnSlow func(h *Handle, took time.Duration)
 	// MaxPosted is how many posted functions may wait. Zero: DefaultMaxPosted.
 	MaxPosted int
@@ -155,9 +155,9 @@ func (c *Communicator) closeDescriptors() {
 	}
 }
 
-// Add puts a source into the loop. Its errors are ErrClosed, ErrAdded, ErrNoHandler, ErrNotPointer, and what the
-// kernel says of the descriptor: EBADF, EPERM for a file that can't be waited for, ENOSPC for too many.
-// After an error the source is as it was; it has not been closed.
+// Add puts a source into the loop. Its errors are ErrClosed, ErrAdded, ErrNoHandler, ErrNotPointer,
+// and what the kernel says of the descriptor: EBADF, EPERM for a file that can't be waited for,
+// ENOSPC for too many. After an error the source is as it was; it has not been closed.
 func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 	if c.life.Load() == over {
 		return nil, ErrClosed
@@ -277,9 +277,9 @@ func (c *Communicator) watch(h *Handle, want Interest) error {
 }
 
 // Run runs the loop on the calling goroutine. It returns nil when nothing is left (no source and no
-// posted function) or after Stop(nil), Stop's cause, context.Cause when ctx ended, or an error of epoll itself.
-// Then every posted function has run, every source has been closed, and the loop is of no use any
-// more: ErrClosed. A Run within a Run answers ErrRunning.
+// posted function) or after Stop(nil), Stop's cause, context.Cause when ctx ended, or an error of
+// epoll itself. Then every posted function has run, every source has been closed, and the loop is
+// of no use any more: ErrClosed. A Run within a Run answers ErrRunning.
 func (c *Communicator) Run(ctx context.Context) error {
 	if err := c.begin(); err != nil {
 		return err
@@ -302,8 +302,8 @@ func (c *Communicator) Run(ctx context.Context) error {
 	return c.finish()
 }
 
-// Close gives back what a loop holds that is not going to run: its sources and posted functions end as at the end
-// of Run. It answers ErrRunning while the loop runs; after Run it does nothing.
+// Close gives back what a loop holds that is not going to run: its sources and posted functions end
+// as at the end of Run. It answers ErrRunning while the loop runs; after Run it does nothing.
 func (c *Communicator) Close() error {
 	err := c.begin()
 	switch {
@@ -359,8 +359,8 @@ func (c *Communicator) ReadBuffer() []byte {
 }
 
 // WriteBuffer is where output is composed, shared by all sources of the loop. It is empty between
-// callbacks and has room for BufferSize bytes; whoever appends to it takes that out again before its
-// callback returns, and touches nothing in front of it. Only for use on the loop.
+// callbacks and has room for BufferSize bytes; whoever appends to it takes that out again before
+// its callback returns, and touches nothing in front of it. Only for use on the loop.
 func (c *Communicator) WriteBuffer() *[]byte {
 	if c.writeBuffer == nil {
 		c.writeBuffer = make([]byte, 0, BufferSize)

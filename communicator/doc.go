@@ -4,8 +4,8 @@
 // calls back in order of priority.
 //
 // A [Source] is anything with a descriptor or a deadline. What it can handle is said by the methods
-// it has: [ReadHandler], [WriteHandler], [TimeoutHandler], [CloseHandler]. Add asks once and returns
-// the [Handle] by which the source is steered.
+// it has: [ReadHandler], [WriteHandler], [TimeoutHandler], [CloseHandler]. Add asks once and
+// returns the [Handle] by which the source is steered.
 //
 //	loop, err := communicator.New(communicator.Config{})
 //	...
@@ -32,17 +32,17 @@
 //
 // After every callback the deadlines are looked at again, and, while sources of a priority below 0
 // are registered, those sources too. What became ready with a smaller priority than the rest of the
-// turn goes next. So an urgent source, one below 0, waits for one callback and one look. The look at
-// descriptors costs a system call; it is made when [LookInterval] has passed since the last one,
+// turn goes next. So an urgent source, one below 0, waits for one callback and one look. The look
+// at descriptors costs a system call; it is made when [LookInterval] has passed since the last one,
 // times one more than the number of events that one returned: 5 µs while no urgent source is ready,
 // 505 µs while a hundred are. So looking never takes the larger part of a turn.
 //
-// Within a priority nobody is served twice before all that were ready have been served once. Between
-// priorities the order is strict: a source that is always ready starves those behind it; but not posted functions
-// and closings, for which a turn leaves room whatever happens.
+// Within a priority nobody is served twice before all that were ready have been served once.
+// Between priorities the order is strict: a source that is always ready starves those behind it;
+// but not posted functions and closings, for which a turn leaves room whatever happens.
 //
-// Everything is level-triggered: what a callback leaves unread is reported again in the next turn. A
-// callback should do a bounded piece of work, 64 KiB at most, and return.
+// Everything is level-triggered: what a callback leaves unread is reported again in the next turn.
+// A callback should do a bounded piece of work, 64 KiB at most, and return.
 //
 // # Threads
 //
@@ -51,17 +51,17 @@
 //
 //   - [Communicator.Post], [Communicator.Do], [Communicator.Stop]
 //
-// The loop blocks in a system call and keeps a processor busy while callbacks run: GOMAXPROCS should
-// be at least the number of loops and other busy goroutines plus one.
+// The loop blocks in a system call and keeps a processor busy while callbacks run: GOMAXPROCS
+// should be at least the number of loops and other busy goroutines plus one.
 //
 // # Close
 //
-// A source leaves the loop when [Handle.Remove] is called, when one of its callbacks returns an error,
-// when the kernel refuses to watch it any longer, and when the loop ends. From that moment on it gets
-// no callback but one: at the end of the turn, never from within another of its callbacks, its Close
-// is called if it is an io.Closer, and then HandleClose with the cause, exactly once. The
-// descriptor belongs to the source: the loop closes nothing by itself. A source must not close its descriptor
-// while it is in the loop.
+// A source leaves the loop when [Handle.Remove] is called, when one of its callbacks returns an
+// error, when the kernel refuses to watch it any longer, and when the loop ends. From that moment
+// on it gets no callback but one: at the end of the turn, never from within another of its
+// callbacks, its Close is called if it is an io.Closer, and then HandleClose with the cause,
+// exactly once. The descriptor belongs to the source: the loop closes nothing by itself. A source
+// must not close its descriptor while it is in the loop.
 //
 // [Handle.Detach] is the other way out: the source stays open and nothing is called.
 //

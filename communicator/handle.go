@@ -15,8 +15,8 @@ import (
 // Handle steers a source in its loop. It belongs to the loop's goroutine. After the source has left
 // the loop its methods do nothing.
 //
-// Want, SetDeadline, MarkReadable, Rebind and Detach are for the author of the source. Of the handle of a stream, a
-// listener or another source from elsewhere use only the others.
+// Want, SetDeadline, MarkReadable, Rebind and Detach are for the author of the source. Of the
+// handle of a stream, a listener or another source from elsewhere use only the others.
 type Handle struct {
 	loop   *Communicator
 	source Source
@@ -102,8 +102,8 @@ func (h *Handle) Active() bool { return h.state&gone == 0 }
 func (h *Handle) Enabled() bool { return h.state&(gone|disabled) == 0 }
 
 // SetEnabled switches the source on or off. A source that is off gets no callback, not even for
-// what has already been reported in this turn; its deadline stays and, if it has passed, fires when the
-// source is switched on again. If the kernel refuses to watch the descriptor the source is
+// what has already been reported in this turn; its deadline stays and, if it has passed, fires when
+// the source is switched on again. If the kernel refuses to watch the descriptor the source is
 // removed with that error.
 func (h *Handle) SetEnabled(on bool) {
 	if h.state&gone != 0 || on == (h.state&disabled == 0) {
@@ -197,9 +197,8 @@ func (h *Handle) Deadline() time.Time {
 }
 
 // SetDeadline sets when HandleTimeout is called, once; the zero time clears it. It means nothing to
-// a source without HandleTimeout. A moment that has
-// passed fires in this turn or the next. A time made by time.Now and Add keeps its distance even
-// when the date is changed.
+// a source without HandleTimeout. A moment that has passed fires in this turn or the next. A time
+// made by time.Now and Add keeps its distance even when the date is changed.
 func (h *Handle) SetDeadline(t time.Time) {
 	if h.state&gone != 0 {
 		return
@@ -225,8 +224,8 @@ func (h *Handle) schedule() {
 
 // MarkReadable lets HandleRead run in the next turn, as if the kernel had found the descriptor
 // readable. It is for a source that has read more than it could handle in one go, and for one
-// without a descriptor. The mark of a disabled source waits until it is enabled; that of a source which does not want
-// to read when its turn comes is lost.
+// without a descriptor. The mark of a disabled source waits until it is enabled; that of a source
+// which does not want to read when its turn comes is lost.
 func (h *Handle) MarkReadable() {
 	if h.state&(gone|marked) != 0 || h.can&canRead == 0 {
 		return
@@ -237,10 +236,11 @@ func (h *Handle) MarkReadable() {
 	}
 }
 
-// Rebind asks the source for its descriptor again, and watches that instead of the one before. It is
-// for a source whose descriptor comes later, as that of a connection being made, or changes. The old
-// one must still be open; it is not closed. A number that can't be added (EBADF, ErrAdded) leaves the source in the loop
-// without a descriptor; if the kernel refuses to watch the new one the source is removed with that error.
+// Rebind asks the source for its descriptor again, and watches that instead of the one before. It
+// is for a source whose descriptor comes later, as that of a connection being made, or changes. The
+// old one must still be open; it is not closed. A number that can't be added (EBADF, ErrAdded)
+// leaves the source in the loop without a descriptor; if the kernel refuses to watch the new one
+// the source is removed with that error.
 func (h *Handle) Rebind() error {
 	if h.state&gone != 0 {
 		return ErrClosed

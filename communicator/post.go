@@ -104,9 +104,9 @@ func (c *Communicator) wake() {
 	}
 }
 
-// Do runs f on the loop's goroutine and returns its error. If ctx ends before f begins, f never runs
-// and Do returns context.Cause; once f has begun Do waits for it. Its own errors are those of Post,
-// and ErrOnLoop. Do waits for Run to be called if it has not been.
+// Do runs f on the loop's goroutine and returns its error. If ctx ends before f begins, f never
+// runs and Do returns context.Cause; once f has begun Do waits for it. Its own errors are those of
+// Post, and ErrOnLoop. Do waits for Run to be called if it has not been.
 func (c *Communicator) Do(ctx context.Context, f func() error) error {
 	if c.onLoop() {
 		return ErrOnLoop
@@ -151,8 +151,8 @@ func (c *Communicator) onLoop() bool {
 	return c.life.Load() == running && !c.posts.sleeping.Load() && goroutineID() == c.loopID.Load()
 }
 
-// goroutineID reads the number that heads the goroutine's stack trace, "goroutine 7 [running]:";
-// Go has no other way to tell goroutines apart.
+// goroutineID reads the number that heads the goroutine's stack trace, "goroutine 7 [running]:"; Go
+// has no other way to tell goroutines apart.
 func goroutineID() uint64 {
 	var buf [64]byte
 	text := buf[:runtime.Stack(buf[:], false)]

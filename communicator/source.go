@@ -29,7 +29,8 @@ type Source interface {
 	FD() int
 }
 
-// ReadHandler is a source that is told when its descriptor is readable, has an error or was hung up.
+// ReadHandler is a source that is told when its descriptor is readable, has an error or was hung
+// up.
 //
 // HandleRead may steer and remove any handle, its own too. An error it returns removes the source
 // with that error as the cause.
@@ -49,11 +50,12 @@ type TimeoutHandler interface {
 	HandleTimeout(h *Handle) error
 }
 
-// CloseHandler is a source that is told when it has left the loop: see the package's section "Close".
+// CloseHandler is a source that is told when it has left the loop: see the package's section
+// "Close".
 //
 // The cause is nil after Remove(nil), the error that was given to Remove or returned by a callback,
-// the kernel's, or, when the loop ended, an error for which errors.Is(cause, ErrClosed) and errors.Is of what ended the
-// loop hold. The handle is of no use any more but for its name.
+// the kernel's, or, when the loop ended, an error for which errors.Is(cause, ErrClosed) and
+// errors.Is of what ended the loop hold. The handle is of no use any more but for its name.
 type CloseHandler interface {
 	HandleClose(h *Handle, cause error)
 }

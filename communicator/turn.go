@@ -70,8 +70,8 @@ func (c *Communicator) fallAsleep() bool {
 	return !c.posts.any() && !c.stopping.Load() && len(c.closing) == 0 && (c.live > 0)
 }
 
-// armTimer lets the timer descriptor fire at the earliest deadline. When that has moved to later the
-// descriptor stays as it is: one wake-up for nothing is cheaper than a system call each turn.
+// armTimer lets the timer descriptor fire at the earliest deadline. When that has moved to later
+// the descriptor stays as it is: one wake-up for nothing is cheaper than a system call each turn.
 func (c *Communicator) armTimer() {
 	next, ok := c.deadlines.Next()
 	switch {
@@ -86,11 +86,13 @@ func (c *Communicator) armTimer() {
 	}
 }
 
-// collect asks epoll what is ready and queues all of it, a piece at a time: the kernel takes some 0.25 µs for each event
-// of a socket, so that a thousand at once would keep urgent sources waiting. Between pieces these are served.
+// collect asks epoll what is ready and queues all of it, a piece at a time: the kernel takes some
+// 0.25 µs for each event of a socket, so that a thousand at once would keep urgent sources waiting.
+// Between pieces these are served.
 //
-// What epoll has reported goes to the end of its list (it is level-triggered), so a walk through the list is complete
-// when a piece is not full, or holds something that an earlier one has brought.
+// What epoll has reported goes to the end of its list (it is level-triggered), so a walk through
+// the list is complete when a piece is not full, or holds something that an earlier one has
+// brought.
 func (c *Communicator) collect(block bool) error {
 	before := c.now
 	for {
@@ -138,8 +140,8 @@ func (c *Communicator) collectUrgent(look uint64) (found int, err error) {
 	}
 }
 
-// queueEvents queues what each event is for. It tells whether none was of a source that this look has seen before, and whether
-// the urgent set has some.
+// queueEvents queues what each event is for. It tells whether none was of a source that this look
+// has seen before, and whether the urgent set has some.
 func (c *Communicator) queueEvents(events []sys.Event, look uint64) (fresh, urgent bool) {
 	fresh = true
 	for i := range events {
@@ -220,8 +222,8 @@ func (c *Communicator) dispatch() {
 	}
 }
 
-// Room for what is more important and becomes ready meanwhile. Without an end to it an urgent source that is always
-// ready would keep posted functions and closings waiting for ever.
+// Room for what is more important and becomes ready meanwhile. Without an end to it an urgent
+// source that is always ready would keep posted functions and closings waiting for ever.
 const (
 	maxLate   = 256 // callbacks in the dispatch of a turn
 	maxUrgent = 16  // callbacks between two pieces, posted functions or closings
@@ -266,8 +268,8 @@ func (c *Communicator) called(h *Handle, err error) {
 	c.between(h)
 }
 
-// between is what happens between any two callbacks: the clock is read, a slow callback is reported, and
-// what is urgent is looked for.
+// between is what happens between any two callbacks: the clock is read, a slow callback is
+// reported, and what is urgent is looked for.
 func (c *Communicator) between(h *Handle) {
 	now := c.clock()
 	took := now - c.now
@@ -292,7 +294,8 @@ func (c *Communicator) lookAround() {
 		if err != nil {
 			c.Stop(err)
 		}
-		// What is ready and not served is reported by every look, so the next one is put off by as much as this one found.
+		// What is ready and not served is reported by every look, so the next one is put off by as
+		// much as this one found.
 		c.nextLook = c.now + int64(LookInterval)*int64(1+found)
 	}
 }

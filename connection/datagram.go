@@ -23,8 +23,8 @@ type Peer struct {
 // PeerFrom is the peer at an IP address and port.
 func PeerFrom(addr netip.AddrPort) Peer { return Peer{addr} }
 
-// PeerFromAddr is the peer at an address such as Datagram.Addr returns; for one that is no IP address and port it is
-// the zero Peer, to which nothing can be sent.
+// PeerFromAddr is the peer at an address such as Datagram.Addr returns; for one that is no IP
+// address and port it is the zero Peer, to which nothing can be sent.
 func PeerFromAddr(addr net.Addr) Peer {
 	a, ok := addr.(*net.UDPAddr)
 	if !ok {
@@ -40,9 +40,9 @@ func (p Peer) AddrPort() netip.AddrPort { return p.addr }
 // String is the peer's address for people.
 func (p Peer) String() string { return p.addr.String() }
 
-// DatagramHandler takes the datagrams of a socket, on the loop's goroutine. The bytes are valid until
-// it returns. An error closes the socket with that cause: one about a single datagram is to be handled,
-// or logged, by the handler.
+// DatagramHandler takes the datagrams of a socket, on the loop's goroutine. The bytes are valid
+// until it returns. An error closes the socket with that cause: one about a single datagram is to
+// be handled, or logged, by the handler.
 type DatagramHandler interface {
 	HandleDatagram(d *Datagram, data []byte, from Peer) error
 }
@@ -79,8 +79,8 @@ type Datagram struct {
 	failed    uint64
 }
 
-// NewDatagram puts a bound datagram socket into the loop and owns its descriptor from then on, also when it
-// returns an error.
+// NewDatagram puts a bound datagram socket into the loop and owns its descriptor from then on, also
+// when it returns an error.
 func NewDatagram(loop Loop, fd int, h DatagramHandler, config DatagramConfig) (*Datagram, error) {
 	d := &Datagram{fd: fd, handler: h, config: config}
 	err := sys.CheckKind(fd, sys.Datagram)
@@ -115,12 +115,12 @@ func (d *Datagram) Sent() uint64 { return d.sent }
 // Truncated is how many datagrams were longer than the loop's buffer, and dropped.
 func (d *Datagram) Truncated() uint64 { return d.truncated }
 
-// Failed is how many passing errors the kernel has reported while reading: a host that can't be reached, where the
-// socket is told of it, or a shortage of memory. They don't close the socket.
+// Failed is how many passing errors the kernel has reported while reading: a host that can't be
+// reached, where the socket is told of it, or a shortage of memory. They don't close the socket.
 func (d *Datagram) Failed() uint64 { return d.failed }
 
-// WriteTo sends a datagram. It never waits: with the socket's buffer full it returns an error for which
-// errors.Is(err, ErrWouldBlock) holds, and the datagram is not sent.
+// WriteTo sends a datagram. It never waits: with the socket's buffer full it returns an error for
+// which errors.Is(err, ErrWouldBlock) holds, and the datagram is not sent.
 func (d *Datagram) WriteTo(data []byte, to Peer) error {
 	if !d.handle.Active() {
 		return ErrClosed
@@ -140,7 +140,8 @@ func (d *Datagram) send(data []byte, sa *sys.Sockaddr, to Peer) error {
 	return nil
 }
 
-// Close closes the socket: nothing comes and nothing can be sent any more. What was sent has been handed to the kernel.
+// Close closes the socket: nothing comes and nothing can be sent any more. What was sent has been
+// handed to the kernel.
 func (d *Datagram) Close() { d.handle.Remove(nil) }
 
 // datagramSource is a Datagram as the loop sees it.
@@ -165,7 +166,8 @@ func (src *datagramSource) HandleClose(h *communicator.Handle, cause error) {
 	}
 }
 
-// maxDatagrams is how many datagrams are taken in one callback, and no more than a buffer's worth of bytes.
+// maxDatagrams is how many datagrams are taken in one callback, and no more than a buffer's worth
+// of bytes.
 const maxDatagrams = 64
 
 func (src *datagramSource) HandleRead(h *communicator.Handle) error {
@@ -199,29 +201,32 @@ func (src *datagramSource) HandleRead(h *communicator.Handle) error {
 	return nil
 }
 
-// passing tells whether an error is about one datagram, or a shortage, rather than about the socket.
+// passing tells whether an error is about one datagram, or a shortage, rather than about the
+// socket.
 func passing(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) ||
 		errors.Is(err, syscall.EHOSTDOWN) || errors.Is(err, syscall.ENETDOWN) || errors.Is(err, syscall.EMSGSIZE) ||
 		errors.Is(err, syscall.EPROTO) || outOfMemory(err)
 }
 
-// DefaultMaxMessage is the longest message in a UDP datagram, in bytes. The C++ library cuts what is
-// longer.
+// DefaultMaxMessage is the longest message in a UDP datagram, in bytes. The C++ library cuts what
+// is longer.
 const DefaultMaxMessage = 1024
 
 // MessageDatagramConfig says how messages travel in datagrams. The zero value is right for most.
 type MessageDatagramConfig struct {
-	// MaxSize is the longest message that is sent, in bytes; Send answers ErrSize to longer ones. What comes
-	// may have any length. Zero: DefaultMaxMessage.
+	// MaxSize is the longest message that is sent, in bytes; Send answers ErrSize to longer ones.
+	// What comes may have any length. Zero: DefaultMaxMessage.
 	MaxSize int
 }
 
-// NewMessageDatagrams returns a DatagramHandler that takes each datagram as a message and hands it to h. The sender that
-// h is given is a *PeerSender: it answers to where the datagram came from, and can be kept.
+// NewMessageDatagrams returns a DatagramHandler that takes each datagram as a message and hands it
+// to h. The sender that h is given is a *PeerSender: it answers to where the datagram came from,
+// and can be kept.
 //
 // A datagram that is no message is counted, and the first one logged; it is never answered, because
-// anybody can forge a datagram's sender. An error that h returns is logged, once a second at most; the socket goes on.
+// anybody can forge a datagram's sender. An error that h returns is logged, once a second at most;
+// the socket goes on.
 func NewMessageDatagrams(h message.Handler, config MessageDatagramConfig) *MessageDatagrams {
 	setDefault(&config.MaxSize, DefaultMaxMessage)
 	return &MessageDatagrams{handler: h, config: config}
@@ -273,8 +278,8 @@ func (p *PeerSender) Peer() Peer { return p.peer }
 // Datagram is the socket.
 func (p *PeerSender) Datagram() *Datagram { return p.datagram }
 
-// Send sends a message. Its errors are a *message.Error for one that can't be written, ErrSize, and those of
-// Datagram.WriteTo.
+// Send sends a message. Its errors are a *message.Error for one that can't be written, ErrSize, and
+// those of Datagram.WriteTo.
 func (p *PeerSender) Send(m *message.Message) error {
 	buf := p.datagram.handle.Loop().WriteBuffer()
 	start := len(*buf)

@@ -17,12 +17,12 @@ import (
 // DefaultDialTimeout is how long a connection may take to come about.
 const DefaultDialTimeout = 10 * time.Second
 
-// Dialer makes connections of one kind to one place: tcp.Dialer, unixsock.Dialer. It can be used any
-// number of times.
+// Dialer makes connections of one kind to one place: tcp.Dialer, unixsock.Dialer. It can be used
+// any number of times.
 //
-// Dial begins a connection and does not block. Later, never from within Dial, it calls done
-// exactly once on the loop's goroutine, with a transport or an error; but not after cancel, which releases what
-// the attempt holds.
+// Dial begins a connection and does not block. Later, never from within Dial, it calls done exactly
+// once on the loop's goroutine, with a transport or an error; but not after cancel, which releases
+// what the attempt holds.
 type Dialer interface {
 	Dial(loop Loop, done func(Transport, error)) (cancel func(), err error)
 }
@@ -75,8 +75,8 @@ func (s *Stream) attach(t Transport, err error) {
 
 // Connect is the work of a Dialer for sockets. It is for packages that bring a transport.
 type Connect struct {
-	// Lookup finds what to try. It runs on a goroutine of its own and should return when its context ends. Nil:
-	// Attempts are known.
+	// Lookup finds what to try. It runs on a goroutine of its own and should return when its
+	// context ends. Nil: Attempts are known.
 	Lookup func(context.Context) ([]Attempt, error)
 	// Attempts are tried one after the other, each when the one before has failed.
 	Attempts []Attempt
@@ -92,8 +92,8 @@ type Connect struct {
 // ErrWouldBlock if it is to be called again after a pause; or no socket and another error.
 type Attempt func() (*Socket, error)
 
-// TCPAttempt connects to an address. setup, if not nil, sets options of the socket before; an error from it is the
-// outcome.
+// TCPAttempt connects to an address. setup, if not nil, sets options of the socket before; an error
+// from it is the outcome.
 func TCPAttempt(addr netip.AddrPort, setup func(fd int) error) Attempt {
 	return func() (*Socket, error) {
 		var sa sys.Sockaddr
@@ -140,8 +140,8 @@ func (s *Socket) dialError(sa *sys.Sockaddr, err error) error {
 	return &net.OpError{Op: "dial", Net: s.network(), Addr: s.addr(sa), Err: err}
 }
 
-// connectPause is how long an attempt waits that is to be called again: the backlog of a Unix socket was full, and
-// nothing tells when it has room.
+// connectPause is how long an attempt waits that is to be called again: the backlog of a Unix
+// socket was full, and nothing tells when it has room.
 const connectPause = 10 * time.Millisecond
 
 // Dial does the work, as Dialer says.
@@ -161,7 +161,8 @@ func (c Connect) Dial(loop Loop, done func(Transport, error)) (cancel func(), er
 	return func() { d.finish(nil, nil) }, nil
 }
 
-// dialling is one dial under way. As a source it has a deadline: the next attempt, or the time limit.
+// dialling is one dial under way. As a source it has a deadline: the next attempt, or the time
+// limit.
 type dialling struct {
 	work     Connect
 	done     func(Transport, error)
@@ -175,8 +176,8 @@ type dialling struct {
 // minShare is the least time that an attempt gets while others wait behind it, as in package net.
 const minShare = 2 * time.Second
 
-// share is when the attempt that begins now has to be decided: what is left of the time is divided among the attempts
-// that are left.
+// share is when the attempt that begins now has to be decided: what is left of the time is divided
+// among the attempts that are left.
 func (d *dialling) share() time.Time {
 	now := time.Now()
 	each := d.end.Sub(now) / time.Duration(1+len(d.work.Attempts))

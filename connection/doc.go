@@ -12,8 +12,8 @@
 //
 // and beside them Datagram, and MessageDatagrams on top of it.
 //
-// A transport's package (tcp, unixsock) makes connections: its Listen takes a [Serve], which puts
-// a layer on each accepted transport; its Dialer is handed to [DialStream] or [DialMessages]:
+// A transport's package (tcp, unixsock) makes connections: its Listen takes a [Serve], which puts a
+// layer on each accepted transport; its Dialer is handed to [DialStream] or [DialMessages]:
 //
 //	listener, err := tcp.Listen(loop, "127.0.0.1:4040", connection.Streams(handler, connection.StreamConfig{}), tcp.ListenConfig{})
 //	conn, err := connection.DialMessages(loop, tcp.Dialer{Address: "127.0.0.1:4040"}, mux, connection.MessageConfig{})
@@ -27,12 +27,14 @@
 //
 // # Who owns the bytes
 //
-// The bytes handed to a handler belong to the loop and are valid until the handler returns. The bytes
-// handed to Write belong to the caller again when Write returns. An idle stream owns no buffer.
+// The bytes handed to a handler belong to the loop and are valid until the handler returns. The
+// bytes handed to Write belong to the caller again when Write returns. An idle stream owns no
+// buffer.
 //
 // # Limits
 //
-// Nothing is unbounded. Each limit has a default, a field in a Config and a typed error:
+// No buffer or queue is unbounded; how many connections there are, only the process's limit of
+// descriptors bounds so far. Each limit has a default, a field in a Config and a typed error:
 // [StreamConfig.MaxInput], [StreamConfig.MaxOutput], [StreamConfig.CloseTimeout],
 // [MessageDatagramConfig.MaxSize].
 //

@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	// ErrWouldBlock is what a Transport answers that can neither give nor take bytes at the moment.
+	// ErrWouldBlock is returned by a Transport that has no bytes, or no room for any, right now.
 	ErrWouldBlock = sys.ErrWouldBlock
-	// ErrClosed is what a stream or datagram socket answers that was closed: errors.Is(err,
+	// ErrClosed is returned by a stream or datagram socket that was closed; errors.Is(err,
 	// net.ErrClosed) holds.
 	ErrClosed = fmt.Errorf("connection: %w", net.ErrClosed)
 	// ErrInputLimit closes a stream whose handler has left more than MaxInput bytes: a frame or a
@@ -35,8 +35,8 @@ var (
 	ErrConsumed = errors.New("connection: the handler consumed what it was not given")
 	// ErrNoProgress is the cause when a split function returns a hundred empty frames in a row.
 	ErrNoProgress = errors.New("connection: the split function makes no progress")
-	// ErrSize is what Send answers for a message that is longer than a datagram may be.
+	// ErrSize is returned by Send for a message that is longer than a datagram may be.
 	ErrSize = errors.New("connection: the message is too long for a datagram")
-	// ErrNotDescriptor is what a net.Listener or net.Conn answers that has no descriptor to watch.
+	// ErrNotDescriptor is returned for a net.Listener or net.Conn that has no descriptor to watch.
 	ErrNotDescriptor = errors.New("connection: it is no syscall.Conn")
 )

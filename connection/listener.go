@@ -17,14 +17,14 @@ import (
 const (
 	// DefaultBatch is how many connections a listener accepts in one callback.
 	DefaultBatch = 64
-	// AcceptPause is how long a listener rests when the process has no descriptor, or the machine no
-	// memory, for another connection.
+	// AcceptPause is how long a listener rests when the process has no descriptor, or the machine
+	// no memory, for another connection.
 	AcceptPause = 100 * time.Millisecond
 )
 
-// Acceptor takes connections from one descriptor and never blocks; with nothing to accept it answers
-// ErrWouldBlock. One that is an io.Closer is closed with its Listener; one that has a method Addr()
-// net.Addr lends it to the Listener.
+// Acceptor takes connections from one descriptor and never blocks; with nothing to accept it
+// answers ErrWouldBlock. One that is an io.Closer is closed with its Listener; one that has a
+// method Addr() net.Addr lends it to the Listener.
 type Acceptor interface {
 	FD() int
 	Accept() (Transport, error)
@@ -38,7 +38,8 @@ type ListenConfig struct {
 	Priority int
 	// Batch is how many connections are accepted in one callback. Zero: DefaultBatch.
 	Batch int
-	// Closed is called, once, when the listener is closed; cause as for CloseHandler. Nil: a failure is logged.
+	// Closed is called, once, when the listener is closed; cause as for CloseHandler. Nil: a
+	// failure is logged.
 	Closed func(l *Listener, cause error)
 }
 
@@ -59,8 +60,8 @@ type Listener struct {
 	short    bool // of descriptors or memory, and it has been logged
 }
 
-// NewListener lets serve have each connection that the acceptor, which it owns from then on, takes. Also
-// when it returns an error the acceptor is closed.
+// NewListener lets serve have each connection that the acceptor, which it owns from then on, takes.
+// Also when it returns an error the acceptor is closed.
 func NewListener(loop Loop, a Acceptor, serve Serve, config ListenConfig) (*Listener, error) {
 	setDefault(&config.Batch, DefaultBatch)
 	l := &Listener{acceptor: a, serve: serve, config: config, reserve: sys.NoFD}
@@ -74,8 +75,8 @@ func NewListener(loop Loop, a Acceptor, serve Serve, config ListenConfig) (*List
 	return l, nil
 }
 
-// ListenOn accepts the connections of a listener made by package net, or of anything else that is
-// a syscall.Conn with a listening stream socket. It owns listener from then on.
+// ListenOn accepts the connections of a listener made by package net, or of anything else that is a
+// syscall.Conn with a listening stream socket. It owns listener from then on.
 func ListenOn(loop Loop, listener net.Listener, serve Serve, config ListenConfig) (*Listener, error) {
 	fd, err := dup(listener)
 	if err != nil {
@@ -217,8 +218,9 @@ type SocketAcceptor struct {
 	peer sys.Sockaddr
 }
 
-// NewSocketAcceptor makes an Acceptor of a listening stream socket and owns its descriptor, which it closes on an error
-// too. What is set on the socket, such as buffer sizes, the kernel hands on to the connections.
+// NewSocketAcceptor makes an Acceptor of a listening stream socket and owns its descriptor, which
+// it closes on an error too. What is set on the socket, such as buffer sizes, the kernel hands on
+// to the connections.
 func NewSocketAcceptor(fd int) (*SocketAcceptor, error) {
 	if err := sys.SetNonblock(fd); err != nil {
 		return nil, errors.Join(err, sys.Close(fd))

@@ -12,26 +12,28 @@ import (
 
 // MessageConfig says how a message connection behaves. The zero value is right for most.
 type MessageConfig struct {
-	// Stream is the configuration of the stream below. Its MaxInput is the longest line, and so
-	// the longest message, that is read.
+	// Stream is the configuration of the stream below. Its MaxInput is the longest line, and so the
+	// longest message, that is read.
 	Stream StreamConfig
 	// Quiet leaves lines that are no message unanswered, as the C++ library does. Otherwise the
 	// peer gets INVALID, with the reason in the parameter message.
 	Quiet bool
 	// Opened is called when the connection stands. Nil: nothing is to be done.
 	Opened func(c *MessageConn) error
-	// Drained is called when the last byte of output that had to wait has gone to the kernel. Nil: nothing is to be done.
+	// Drained is called when the last byte of output that had to wait has gone to the kernel. Nil:
+	// nothing is to be done.
 	Drained func(c *MessageConn) error
-	// Closed is called, once, when the connection is closed; cause as for CloseHandler. Nil: it is logged.
+	// Closed is called, once, when the connection is closed; cause as for CloseHandler. Nil: it is
+	// logged.
 	Closed func(c *MessageConn, cause error)
 }
 
-// MessageConn is a connection over which messages go both ways, one a line. It is a
-// message.Sender, and belongs to its loop's goroutine.
+// MessageConn is a connection over which messages go both ways, one a line. It is a message.Sender,
+// and belongs to its loop's goroutine.
 //
-// A line that is no message is skipped, counted, and answered with INVALID; the first one of a connection is
-// logged. A line that is longer than MaxInput, or a handler that returns an error, ends the
-// connection. A last line without its end is dropped, with the cause io.ErrUnexpectedEOF.
+// A line that is no message is skipped, counted, and answered with INVALID; the first one of a
+// connection is logged. A line that is longer than MaxInput, or a handler that returns an error,
+// ends the connection. A last line without its end is dropped, with the cause io.ErrUnexpectedEOF.
 type MessageConn struct {
 	stream   *Stream
 	layer    *messageLayer
@@ -52,8 +54,8 @@ func newMessageLayer(h message.Handler, config MessageConfig) *messageLayer {
 	return &messageLayer{handler: h, config: config, stream: config.Stream.withDefaults()}
 }
 
-// NewMessageConn puts a message connection on a connected transport, which it owns from then on. Each
-// message that comes is handed to h.
+// NewMessageConn puts a message connection on a connected transport, which it owns from then on.
+// Each message that comes is handed to h.
 func NewMessageConn(loop Loop, t Transport, h message.Handler, config MessageConfig) (*MessageConn, error) {
 	return newMessageConn(loop, t, newMessageLayer(h, config))
 }
@@ -98,8 +100,8 @@ func (c *MessageConn) Sent() uint64 { return c.sent }
 // Skipped is how many lines were no message.
 func (c *MessageConn) Skipped() uint64 { return c.skipped }
 
-// Send sends a message; it can be changed and used again afterwards. Its errors are a *message.Error
-// for one that can't be written, and those of Stream.Write.
+// Send sends a message; it can be changed and used again afterwards. Its errors are a
+// *message.Error for one that can't be written, and those of Stream.Write.
 func (c *MessageConn) Send(m *message.Message) error {
 	buf := c.stream.Loop().WriteBuffer()
 	start := len(*buf)
@@ -118,8 +120,8 @@ func (c *MessageConn) Send(m *message.Message) error {
 // Close closes the connection gracefully: see Stream.Close.
 func (c *MessageConn) Close() { c.stream.Close() }
 
-// messageLines is a MessageConn as the handler of its stream. It cuts the lines itself, as Split would, but remembers how
-// much of a long one it has searched.
+// messageLines is a MessageConn as the handler of its stream. It cuts the lines itself, as Split
+// would, but remembers how much of a long one it has searched.
 type messageLines MessageConn
 
 func (l *messageLines) HandleData(s *Stream, data []byte) (consumed int, err error) {

@@ -35,8 +35,8 @@ func (s *Stream) QueuedBytes() int {
 }
 
 // Write takes all of p: what the kernel doesn't take at once waits in memory. It returns len(p) and
-// nil; or ErrClosed after Close, CloseWrite, Abort or a failure; or the error with which the stream closes now:
-// ErrOutputLimit or a *net.OpError. While dialling everything waits.
+// nil; or ErrClosed after Close, CloseWrite, Abort or a failure; or the error with which the stream
+// closes now: ErrOutputLimit or a *net.OpError. While dialling everything waits.
 func (s *Stream) Write(p []byte) (int, error) {
 	if s.state&(closing|endWriting) != 0 || !s.handle.Active() {
 		return 0, ErrClosed
@@ -54,8 +54,8 @@ func (s *Stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// cork collects what is written until uncork into one write. It is for a layer that calls a
-// handler many times for one read, and must be undone before that read's callback returns.
+// cork collects what is written until uncork into one write. It is for a layer that calls a handler
+// many times for one read, and must be undone before that read's callback returns.
 func (s *Stream) cork() { s.state |= corking }
 
 func (s *Stream) uncork() {
@@ -168,8 +168,8 @@ func (s *Stream) drained() error {
 }
 
 // CloseWrite ends the writing side when all that was written has gone: the peer then reads the end
-// of the file, and can still send. Nothing can be written any more. On a transport without half-close
-// it has no further effect.
+// of the file, and can still send. Nothing can be written any more. On a transport without
+// half-close it has no further effect.
 func (s *Stream) CloseWrite() {
 	if s.state&(endWriting|closing) != 0 || !s.handle.Active() {
 		return
@@ -195,11 +195,11 @@ func (s *Stream) endWrite() error {
 	return nil
 }
 
-// Close closes the stream gracefully. Nothing more is handed to the handler. What was written before
-// is delivered first; then the writing side ends, and the stream waits for the peer's end before it
-// lets go: closing a socket while data is on its way to it would reset the connection and could
-// destroy what the peer has not read yet. All of that takes CloseTimeout at most. A stream that is still
-// being dialled delivers what was written when the connection stands.
+// Close closes the stream gracefully. Nothing more is handed to the handler. What was written
+// before is delivered first; then the writing side ends, and the stream waits for the peer's end
+// before it lets go: closing a socket while data is on its way to it would reset the connection and
+// could destroy what the peer has not read yet. All of that takes CloseTimeout at most. A stream
+// that is still being dialled delivers what was written when the connection stands.
 func (s *Stream) Close() {
 	if s.state&closing != 0 || !s.handle.Active() {
 		return
@@ -246,5 +246,6 @@ func (s *Stream) endCause() error {
 	return nil
 }
 
-// Abort closes the stream at the end of the turn, with that cause. What waits to be written may be lost.
+// Abort closes the stream at the end of the turn, with that cause. What waits to be written may be
+// lost.
 func (s *Stream) Abort(cause error) { s.handle.Remove(cause) }

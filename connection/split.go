@@ -19,14 +19,14 @@ type FrameFunc func(s *Stream, frame []byte) error
 // HandleFrame calls f.
 func (f FrameFunc) HandleFrame(s *Stream, frame []byte) error { return f(s, frame) }
 
-// Split returns a StreamHandler that cuts the bytes into frames, as bufio.Scanner does, with a split
-// function such as bufio.ScanLines. A frame can be as long as StreamConfig.MaxInput. The function sees the beginning of
-// an unfinished frame again each time more of it has come.
+// Split returns a StreamHandler that cuts the bytes into frames, as bufio.Scanner does, with a
+// split function such as bufio.ScanLines. A frame can be as long as StreamConfig.MaxInput. The
+// function sees the beginning of an unfinished frame again each time more of it has come.
 //
 // What the handler writes to its stream while the frames of one read are handled goes out in one
-// write. When the handler pauses the stream, or its output rises above the high-water mark, the frames that
-// follow wait. An error from split closes the stream with that cause; bufio.ErrFinalToken closes it gracefully
-// after the last frame.
+// write. When the handler pauses the stream, or its output rises above the high-water mark, the
+// frames that follow wait. An error from split closes the stream with that cause;
+// bufio.ErrFinalToken closes it gracefully after the last frame.
 func Split(split bufio.SplitFunc, h FrameHandler) StreamHandler {
 	return &splitter{split: split, handler: h}
 }
@@ -34,8 +34,8 @@ func Split(split bufio.SplitFunc, h FrameHandler) StreamHandler {
 // maxEmpty is how many empty frames in a row may come without a byte consumed, as in bufio.Scanner.
 const maxEmpty = 100
 
-// splitter is the same for all streams that share the handler: what a stream has not consumed is kept by
-// the stream.
+// splitter is the same for all streams that share the handler: what a stream has not consumed is
+// kept by the stream.
 type splitter struct {
 	split   bufio.SplitFunc
 	handler FrameHandler
@@ -91,7 +91,8 @@ func (s *Stream) goesOn() bool {
 	return s.state&(paused|held|closing) == 0 && s.handle.Enabled()
 }
 
-// isOpen tells whether a frame may be handed over at the end of the file, where none could be later.
+// isOpen tells whether a frame may be handed over at the end of the file, where none could be
+// later.
 func (s *Stream) isOpen() bool { return s.state&closing == 0 && s.handle.Active() }
 
 // HandleEOF hands over the last frame, if split makes one of what is left.

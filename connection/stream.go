@@ -29,8 +29,8 @@ type StreamConfig struct {
 	Name string
 	// Priority in the loop; smaller is served first.
 	Priority int
-	// MaxInput is how many bytes a handler may leave unconsumed while the stream reads; with more the
-	// stream closes with ErrInputLimit. Zero: DefaultMaxInput, 1 MiB.
+	// MaxInput is how many bytes a handler may leave unconsumed while the stream reads; with more
+	// the stream closes with ErrInputLimit. Zero: DefaultMaxInput, 1 MiB.
 	MaxInput int
 	// HighWater is how many bytes of output may wait before the stream stops reading from its peer;
 	// it goes on when half of them have gone. Zero: DefaultHighWater, 256 KiB. More than half of
@@ -78,7 +78,8 @@ type DataFunc func(s *Stream, data []byte) (consumed int, err error)
 func (f DataFunc) HandleData(s *Stream, data []byte) (int, error) { return f(s, data) }
 
 // OpenHandler is a StreamHandler that is told when the connection stands, before any data: within
-// NewStream for an accepted one. An error closes the stream with that cause, as one from any callback does.
+// NewStream for an accepted one. An error closes the stream with that cause, as one from any
+// callback does.
 type OpenHandler interface {
 	HandleOpen(s *Stream) error
 }
@@ -90,14 +91,14 @@ type EOFHandler interface {
 	HandleEOF(s *Stream, rest []byte) error
 }
 
-// DrainHandler is a StreamHandler that is told when the last byte of output that had to wait has gone
-// to the kernel.
+// DrainHandler is a StreamHandler that is told when the last byte of output that had to wait has
+// gone to the kernel.
 type DrainHandler interface {
 	HandleDrain(s *Stream) error
 }
 
-// CloseHandler is a StreamHandler that is told, once and at the end of a turn, that the stream
-// is closed. The cause is nil for an orderly end, from either side.
+// CloseHandler is a StreamHandler that is told, once and at the end of a turn, that the stream is
+// closed. The cause is nil for an orderly end, from either side.
 type CloseHandler interface {
 	HandleClose(s *Stream, cause error)
 }
@@ -131,8 +132,8 @@ const (
 	unfinished                         // the peer ended in the middle of something
 )
 
-// NewStream puts a stream on a connected transport, which it owns from then on: also when it returns an
-// error the transport is closed.
+// NewStream puts a stream on a connected transport, which it owns from then on: also when it
+// returns an error the transport is closed.
 func NewStream(loop Loop, t Transport, h StreamHandler, config StreamConfig) (*Stream, error) {
 	s := &Stream{}
 	if err := s.open(loop, t, h, config.withDefaults()); err != nil {
@@ -141,8 +142,8 @@ func NewStream(loop Loop, t Transport, h StreamHandler, config StreamConfig) (*S
 	return s, nil
 }
 
-// Streams returns a Serve that puts a stream on each transport; all share the handler. For a handler of each
-// connection's own, with state, write the Serve yourself:
+// Streams returns a Serve that puts a stream on each transport; all share the handler. For a
+// handler of each connection's own, with state, write the Serve yourself:
 //
 //	func(loop connection.Loop, t connection.Transport) error {
 //		_, err := connection.NewStream(loop, t, &session{}, connection.StreamConfig{})
@@ -182,14 +183,15 @@ func (s *Stream) opened() error {
 	return nil
 }
 
-// Handle is the stream's place in its loop: its name, priority and enabled state. What it waits for and its
-// deadline are the stream's own business.
+// Handle is the stream's place in its loop: its name, priority and enabled state. What it waits for
+// and its deadline are the stream's own business.
 func (s *Stream) Handle() *communicator.Handle { return s.handle }
 
 // Loop is the loop that the stream lives in.
 func (s *Stream) Loop() Loop { return s.handle.Loop() }
 
-// Transport is what the stream runs on; nil while dialling. It must be neither read, written nor closed.
+// Transport is what the stream runs on; nil while dialling. It must be neither read, written nor
+// closed.
 func (s *Stream) Transport() Transport { return s.transport }
 
 // LocalAddr is the address on this side; nil if the transport has none.
@@ -214,7 +216,8 @@ func (s *Stream) Received() uint64 { return s.received }
 // Sent is how many bytes have gone to the kernel.
 func (s *Stream) Sent() uint64 { return s.sent }
 
-// Pause stops reading; nothing is handed to the handler until Resume. The peer's end goes unnoticed meanwhile.
+// Pause stops reading; nothing is handed to the handler until Resume. The peer's end goes unnoticed
+// meanwhile.
 func (s *Stream) Pause() {
 	s.state |= paused
 	s.update()
@@ -230,7 +233,8 @@ func (s *Stream) Resume() {
 	s.handAgain()
 }
 
-// handAgain hands over what is kept in the next turn, even if nothing new comes. In a handler nothing is kept yet.
+// handAgain hands over what is kept in the next turn, even if nothing new comes. In a handler
+// nothing is kept yet.
 func (s *Stream) handAgain() {
 	s.state |= again
 	s.handle.MarkReadable()
@@ -364,7 +368,8 @@ func (s *Stream) deliver(data []byte) error {
 	return s.keep(data[consumed:])
 }
 
-// smallTail is how much unconsumed input is copied in front of the next read rather than read behind.
+// smallTail is how much unconsumed input is copied in front of the next read rather than read
+// behind.
 const smallTail = communicator.BufferSize / 4
 
 // read returns what was not consumed before and what the transport has now, in the loop's buffer or
@@ -394,8 +399,8 @@ func growTo(b []byte, size int) []byte {
 	return append(make([]byte, 0, size), b...)
 }
 
-// keep keeps what the handler hasn't consumed. With nothing to keep the stream gives up its buffer: it may be
-// idle for long.
+// keep keeps what the handler hasn't consumed. With nothing to keep the stream gives up its buffer:
+// it may be idle for long.
 func (s *Stream) keep(rest []byte) error {
 	if len(rest) > s.config.MaxInput && s.Reading() { // else it is not more than one read has brought
 		return ErrInputLimit
@@ -427,8 +432,8 @@ func (s *Stream) ended() error {
 	return nil
 }
 
-// discard reads what still comes from the peer of a closing stream, until its end: a peer that writes before it
-// reads would otherwise never come to read what waits for it.
+// discard reads what still comes from the peer of a closing stream, until its end: a peer that
+// writes before it reads would otherwise never come to read what waits for it.
 func (s *Stream) discard() error {
 	_, err := s.transport.Read(s.Loop().ReadBuffer())
 	switch {

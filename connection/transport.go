@@ -16,8 +16,9 @@ import (
 //
 // Read returns io.EOF when the peer has ended its side, and ErrWouldBlock when there is nothing to
 // read. Write may take less than all, with or without ErrWouldBlock. Close is called once. A
-// transport that can end its writing side alone has a method CloseWrite() error; one that has addresses,
-// LocalAddr and RemoteAddr as net.Conn has them. A type that embeds a Transport loses these, and has to have them itself.
+// transport that can end its writing side alone has a method CloseWrite() error; one that has
+// addresses, LocalAddr and RemoteAddr as net.Conn has them. A type that embeds a Transport loses
+// these, and has to have them itself.
 type Transport interface {
 	FD() int
 	io.ReadWriteCloser
@@ -30,9 +31,9 @@ type addresses interface {
 	RemoteAddr() net.Addr
 }
 
-// Serve puts a layer on a transport that was accepted, on the loop's goroutine. It owns the transport, also
-// when it returns an error: one that turns a connection down closes it. The error is logged and the
-// listener goes on.
+// Serve puts a layer on a transport that was accepted, on the loop's goroutine. It owns the
+// transport, also when it returns an error: one that turns a connection down closes it. The error
+// is logged and the listener goes on.
 type Serve func(loop Loop, t Transport) error
 
 // Socket is the Transport of a connected stream socket, TCP or Unix.
@@ -42,7 +43,8 @@ type Socket struct {
 	remote netip.AddrPort // of TCP: it can't be asked for any more when the peer has gone
 }
 
-// NewSocket makes a Transport of a connected stream socket and owns its descriptor, which it closes on an error too.
+// NewSocket makes a Transport of a connected stream socket and owns its descriptor, which it closes
+// on an error too.
 func NewSocket(fd int) (*Socket, error) {
 	var sa sys.Sockaddr
 	err := sys.CheckKind(fd, sys.Stream)
@@ -113,8 +115,8 @@ func (s *Socket) Write(p []byte) (int, error) {
 // CloseWrite ends the writing side: the peer reads the end of the file.
 func (s *Socket) CloseWrite() error { return s.wrap("close", sys.Shutdown(int(s.fd))) }
 
-// Close closes the descriptor. From then on the socket has no descriptor and no local address, rather than those of
-// whatever gets the number next.
+// Close closes the descriptor. From then on the socket has no descriptor and no local address,
+// rather than those of whatever gets the number next.
 func (s *Socket) Close() error {
 	fd := int(s.fd)
 	s.fd = sys.NoFD
@@ -142,7 +144,8 @@ func (s *Socket) LocalAddr() net.Addr {
 	return s.addr(&sa)
 }
 
-// RemoteAddr is a *net.TCPAddr or *net.UnixAddr; of an unnamed Unix socket, as most clients have, an empty one.
+// RemoteAddr is a *net.TCPAddr or *net.UnixAddr; of an unnamed Unix socket, as most clients have,
+// an empty one.
 func (s *Socket) RemoteAddr() net.Addr {
 	if !s.unix {
 		return net.TCPAddrFromAddrPort(s.remote)

@@ -25,17 +25,19 @@ type ListenConfig struct {
 	Listener connection.ListenConfig
 	// Backlog is how many connections may wait to be accepted. Zero: DefaultBacklog.
 	Backlog int
-	// Delay lets the kernel hold back small writes (Nagle's algorithm). It is off by default, as in package net.
+	// Delay lets the kernel hold back small writes (Nagle's algorithm). It is off by default, as in
+	// package net.
 	Delay bool
-	// SendBuffer and ReceiveBuffer are the sizes in bytes of the kernel's buffers for each connection, which the
-	// kernel doubles and bounds. Zero: the kernel adapts them. A ReceiveBuffer that is smaller than a segment,
-	// 64 KiB on the loopback interface, makes a transfer crawl from timer to timer.
+	// SendBuffer and ReceiveBuffer are the sizes in bytes of the kernel's buffers for each
+	// connection, which the kernel doubles and bounds. Zero: the kernel adapts them. A
+	// ReceiveBuffer that is smaller than a segment, 64 KiB on the loopback interface, makes a
+	// transfer crawl from timer to timer.
 	SendBuffer, ReceiveBuffer int
 }
 
-// Listen listens on an address, "host:port", and has serve put a layer on each connection. Without a host it is
-// all of this machine's addresses, IPv4 and IPv6; port 0 chooses a free one: see Listener.Addr. A host
-// name is looked up, which blocks; its first address is taken.
+// Listen listens on an address, "host:port", and has serve put a layer on each connection. Without
+// a host it is all of this machine's addresses, IPv4 and IPv6; port 0 chooses a free one: see
+// Listener.Addr. A host name is looked up, which blocks; its first address is taken.
 func Listen(loop *communicator.Communicator, address string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
@@ -79,11 +81,11 @@ func setup(fd int, delay bool, send, receive int) error {
 
 // Dialer makes connections to an address; it is a connection.Dialer.
 type Dialer struct {
-	// Address is "host:port". A host name is looked up at each dial, by a goroutine; its addresses are
-	// tried one after the other. Without a host it is this machine.
+	// Address is "host:port". A host name is looked up at each dial, by a goroutine; its addresses
+	// are tried one after the other. Without a host it is this machine.
 	Address string
-	// Timeout bounds a dial: the look-up and all addresses, each of which has its share of what is left.
-	// Zero: connection.DefaultDialTimeout.
+	// Timeout bounds a dial: the look-up and all addresses, each of which has its share of what is
+	// left. Zero: connection.DefaultDialTimeout.
 	Timeout time.Duration
 	// Delay, SendBuffer and ReceiveBuffer are as in ListenConfig.
 	Delay                     bool
@@ -97,8 +99,8 @@ type Dialer struct {
 // String is the address, for people.
 func (d Dialer) String() string { return "tcp " + d.Address }
 
-// Dial begins a connection: see connection.Dialer. It returns an error only for an address that can't
-// be one; all others come later.
+// Dial begins a connection: see connection.Dialer. It returns an error only for an address that
+// can't be one; all others come later.
 func (d Dialer) Dial(loop *communicator.Communicator, done func(connection.Transport, error)) (cancel func(), err error) {
 	work := connection.Connect{Timeout: d.Timeout, Name: "dialling " + d.String(), Priority: d.Priority}
 	host, service, err := net.SplitHostPort(d.Address)

@@ -3,7 +3,8 @@
 // Package timer calls functions after a time, or again and again, on a loop.
 //
 // A timer is a source of its own, with a name and a priority; a loop can have any number of them.
-// Adding and stopping one costs O(log n) and no system call. All of it belongs to the loop's goroutine.
+// Adding and stopping one costs O(log n) and no system call. All of it belongs to the loop's
+// goroutine.
 //
 // A source that already is in the loop needs no timer for its own deadline: see
 // [communicator.Handle.SetDeadline]. A time-out outside of a loop is a matter for package time.
@@ -16,7 +17,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 )
 
-// ErrPeriod is what Every answers for a period that is not positive.
+// ErrPeriod is returned by Every for a period that is not positive.
 var ErrPeriod = errors.New("timer: the period must be more than 0")
 
 // Timer is a timer in a loop.
@@ -28,9 +29,9 @@ type Timer struct {
 	due    time.Time
 }
 
-// After calls f once, after d; a d of 0 or less means as soon as the loop comes to it. f is called on
-// the loop's goroutine. The timer then leaves the loop, unless f has called Reset. An error that f
-// returns is logged, as the cause of the timer's removal.
+// After calls f once, after d; a d of 0 or less means as soon as the loop comes to it. f is called
+// on the loop's goroutine. The timer then leaves the loop, unless f has called Reset. An error that
+// f returns is logged, as the cause of the timer's removal.
 func After(loop *communicator.Communicator, d time.Duration, f func(*Timer) error, o communicator.Options) (*Timer, error) {
 	t := &Timer{once: f}
 	return t.add(loop, d, o)
@@ -68,7 +69,8 @@ func (t *Timer) Name() string { return t.handle.Name() }
 // SetPriority changes the timer's priority in the loop.
 func (t *Timer) SetPriority(priority int) { t.handle.SetPriority(priority) }
 
-// SetEnabled switches the timer on or off. One that becomes due while it is off fires when it is switched on.
+// SetEnabled switches the timer on or off. One that becomes due while it is off fires when it is
+// switched on.
 func (t *Timer) SetEnabled(on bool) { t.handle.SetEnabled(on) }
 
 // Due is when the timer fires next; within a call, when it ought to have fired.
@@ -77,11 +79,13 @@ func (t *Timer) Due() time.Time { return t.due }
 // Active tells whether the timer is in the loop.
 func (t *Timer) Active() bool { return t.handle.Active() }
 
-// Stop takes the timer out of the loop: it is not called any more, not even if it is due in this turn.
+// Stop takes the timer out of the loop: it is not called any more, not even if it is due in this
+// turn.
 func (t *Timer) Stop() { t.handle.Remove(nil) }
 
-// Reset lets the timer fire after d from now instead of when it would have; a periodic one goes on with its period
-// from there. It returns false, and does nothing, for a timer that has left the loop.
+// Reset lets the timer fire after d from now instead of when it would have; a periodic one goes on
+// with its period from there. It returns false, and does nothing, for a timer that has left the
+// loop.
 func (t *Timer) Reset(d time.Duration) bool {
 	if !t.handle.Active() {
 		return false

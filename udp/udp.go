@@ -2,13 +2,13 @@
 
 // Package udp receives and sends datagrams over UDP, IPv4 and IPv6, on a loop.
 //
-// Listen brings the socket; what is put on it comes from package connection: a handler of datagrams,
-// or connection.NewMessageDatagrams for messages.
+// Listen brings the socket; what is put on it comes from package connection: a handler of
+// datagrams, or connection.NewMessageDatagrams for messages.
 //
 //	socket, err := udp.Listen(loop, "127.0.0.1:4041", connection.NewMessageDatagrams(mux, connection.MessageDatagramConfig{}), udp.ListenConfig{})
 //
-// UDP loses, doubles and reorders datagrams, and anybody can forge a sender: use package tcp for what must
-// arrive.
+// UDP loses, doubles and reorders datagrams, and anybody can forge a sender: use package tcp for
+// what must arrive.
 package udp
 
 import (
@@ -23,14 +23,14 @@ import (
 type ListenConfig struct {
 	// Datagram is what is common to all datagram sockets: name, priority, what to do at the end.
 	Datagram connection.DatagramConfig
-	// SendBuffer and ReceiveBuffer are the sizes in bytes of the kernel's buffers, which the kernel doubles
-	// and bounds (net.core.wmem_max, rmem_max). Zero: the kernel's default.
+	// SendBuffer and ReceiveBuffer are the sizes in bytes of the kernel's buffers, which the kernel
+	// doubles and bounds (net.core.wmem_max, rmem_max). Zero: the kernel's default.
 	SendBuffer, ReceiveBuffer int
 }
 
-// Listen binds a socket to an address, "host:port", and has h take its datagrams. Without a host it is all of this
-// machine's addresses, IPv4 and IPv6; port 0 chooses a free one: see Datagram.Addr. A host name is
-// looked up, which blocks.
+// Listen binds a socket to an address, "host:port", and has h take its datagrams. Without a host it
+// is all of this machine's addresses, IPv4 and IPv6; port 0 chooses a free one: see Datagram.Addr.
+// A host name is looked up, which blocks.
 func Listen(loop *communicator.Communicator, address string, h connection.DatagramHandler, config ListenConfig) (*connection.Datagram, error) {
 	resolved, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {

@@ -2,9 +2,9 @@
 
 // Package unixsock listens and dials on Unix stream sockets, on a loop.
 //
-// It brings transports only; what is put on them (bytes, frames, messages) comes from package connection. A path that
-// begins with @ is a name in the abstract namespace: it has no file, no mode and no owner, so every process of
-// the machine's network namespace can connect to it.
+// It brings transports only; what is put on them (bytes, frames, messages) comes from package
+// connection. A path that begins with @ is a name in the abstract namespace: it has no file, no
+// mode and no owner, so every process of the machine's network namespace can connect to it.
 //
 //	listener, err := unixsock.Listen(loop, "/run/demo.sock", connection.Messages(mux, connection.MessageConfig{}), unixsock.ListenConfig{})
 //	...
@@ -27,8 +27,8 @@ import (
 )
 
 const (
-	// DefaultBacklog is how many connections may wait to be accepted. The kernel allows no more than
-	// net.core.somaxconn.
+	// DefaultBacklog is how many connections may wait to be accepted. The kernel allows no more
+	// than net.core.somaxconn.
 	DefaultBacklog = 4096
 	// DefaultMode is the mode of a socket's file: only its owner may connect.
 	DefaultMode os.FileMode = 0o600
@@ -44,9 +44,10 @@ type ListenConfig struct {
 	Backlog int
 }
 
-// Listen listens on a path and has serve put a layer on each connection. A socket file that a process has left
-// behind is replaced: one to which nobody answers. For one that is in use, and for a file that is no socket, the error
-// is EADDRINUSE. The file is removed when the listener is closed.
+// Listen listens on a path and has serve put a layer on each connection. A socket file that a
+// process has left behind is replaced: one to which nobody answers. For one that is in use, and for
+// a file that is no socket, the error is EADDRINUSE. The file is removed when the listener is
+// closed.
 func Listen(loop *communicator.Communicator, path string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
 	a := &acceptor{}
 	if err := a.listen(path, config); err != nil {
@@ -102,8 +103,9 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 	return nil
 }
 
-// removeStale removes a socket's file if nobody answers to it. Somebody else may be doing the same: the file is moved
-// out of the way first, and put back if it turns out to be another than the one that was tested.
+// removeStale removes a socket's file if nobody answers to it. Somebody else may be doing the same:
+// the file is moved out of the way first, and put back if it turns out to be another than the one
+// that was tested.
 func removeStale(path string, sa *sys.Sockaddr) bool {
 	tested, err := os.Lstat(path)
 	if err != nil || tested.Mode().Type() != os.ModeSocket {
@@ -144,7 +146,8 @@ func (a *acceptor) Close() error {
 type Dialer struct {
 	// Path is the socket's path, or its abstract name with a @ in front.
 	Path string
-	// Timeout bounds a dial; only a listener with a full backlog takes time. Zero: connection.DefaultDialTimeout.
+	// Timeout bounds a dial; only a listener with a full backlog takes time. Zero:
+	// connection.DefaultDialTimeout.
 	Timeout time.Duration
 	// Priority is that of the work of dialling; the connection has its own.
 	Priority int

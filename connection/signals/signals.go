@@ -3,8 +3,8 @@
 // Package signals brings the process's signals to a loop.
 //
 // Go delivers signals to goroutines of its own, so the signalfd of other loops can't be used: the
-// runtime would take most of them first. Here a goroutine takes them from os/signal and writes to an
-// eventfd, whose source in the loop has a name and a priority like any other.
+// runtime would take most of them first. Here a goroutine takes them from os/signal and writes to
+// an eventfd, whose source in the loop has a name and a priority like any other.
 //
 // Do not use it to wait for a signal outside of a loop: os/signal does that.
 package signals
@@ -71,13 +71,14 @@ func (p *pending) giveBack(counts []count) {
 	p.counts = append(counts, p.counts...)
 }
 
-// ErrNoSignals is what Notify answers when it is told no signals.
+// ErrNoSignals is returned by Notify when it is given no signals.
 var ErrNoSignals = errors.New("signals: none to notify of")
 
-// Notify calls f on the loop's goroutine when one of the signals has come, and takes from them their usual
-// effect on the process. count says how often it has come since the last call; the kernel itself makes
-// one of a signal that comes twice before it was delivered. An error from f removes the source with
-// that cause. The source keeps Run from returning; Close takes it out and gives the signals back.
+// Notify calls f on the loop's goroutine when one of the signals has come, and takes from them
+// their usual effect on the process. count says how often it has come since the last call; the
+// kernel itself makes one of a signal that comes twice before it was delivered. An error from f
+// removes the source with that cause. The source keeps Run from returning; Close takes it out and
+// gives the signals back.
 func Notify(loop *communicator.Communicator, f func(sig os.Signal, count int) error, o communicator.Options, set ...os.Signal) (*Signals, error) {
 	if len(set) == 0 {
 		return nil, ErrNoSignals // os/signal would take it for all there are
@@ -108,7 +109,8 @@ func Notify(loop *communicator.Communicator, f func(sig os.Signal, count int) er
 // Handle is the source's place in its loop.
 func (s *Signals) Handle() *communicator.Handle { return s.handle }
 
-// Close takes the source out of the loop; at the end of the turn the signals have their usual effect again.
+// Close takes the source out of the loop; at the end of the turn the signals have their usual
+// effect again.
 func (s *Signals) Close() { s.handle.Remove(nil) }
 
 // source is a Signals as the loop sees it.

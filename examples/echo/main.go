@@ -4,8 +4,8 @@
 //
 //	go run ./examples/echo --tcp 127.0.0.1:4040 --udp 127.0.0.1:4040 --unix /tmp/echo.sock
 //
-// Each flag can be repeated. It prints a line for each address once it listens, such as
-// "listening tcp 127.0.0.1:4040", and ends on SIGINT or SIGTERM.
+// Each flag can be repeated. It prints a line for each address once it listens, such as "listening
+// tcp 127.0.0.1:4040", and ends on SIGINT or SIGTERM.
 package main
 
 import (

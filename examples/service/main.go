@@ -6,8 +6,9 @@
 //	go run ./tools/ed-signal --type tcp --host 127.0.0.1:4040 --reply HELP
 //
 // It answers the default commands (HELP lists them), PING with PONG and the same parameters, and
-// SUM with TOTAL and the sum of its parameters. STOP, SIGINT and SIGTERM end it. Each flag can be repeated; it prints a
-// line for each address once it listens, such as "listening tcp 127.0.0.1:4040".
+// SUM with TOTAL and the sum of its parameters. STOP, SIGINT and SIGTERM end it. Each flag can be
+// repeated; it prints a line for each address once it listens, such as "listening tcp
+// 127.0.0.1:4040".
 package main
 
 import (

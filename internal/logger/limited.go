@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Limited logs what a peer can cause any number of times: once a second at most, with the number of records that were
-// left out since. The zero value is ready; it may be used from several goroutines.
+// Limited logs what a peer can cause any number of times: once a second at most, with the number of
+// records that were left out since. The zero value is ready; it may be used from several
+// goroutines.
 type Limited struct {
 	mu      sync.Mutex
 	next    time.Time
@@ -29,5 +30,5 @@ func (l *Limited) Log(log *slog.Logger, level slog.Level, text string, args ...a
 	}
 	l.omitted = 0
 	l.next = now.Add(time.Second)
-	log.Log(context.Background(), level, text, args...)
+	log.Log(context.Background(), level, text, args...) //nolint:sloglint // the text is constant where it is written
 }

@@ -35,7 +35,7 @@ var Hooks struct {
 	Accept func(fd int) error
 }
 
-// ErrPath is what a path answers that a Unix socket can't have.
+// ErrPath is returned for a path that a Unix socket can't have.
 var ErrPath = errors.New("a Unix socket path has 1 to 107 bytes, none of them NUL")
 
 // SetAddrPort makes it an IPv4 or IPv6 address.
@@ -148,8 +148,9 @@ func Bind(fd int, a *Sockaddr) error {
 	return wrap("bind", errno)
 }
 
-// BindAny makes a socket and binds it to an address, or, with the zero Addr and a port, to all addresses of the machine,
-// IPv4 and IPv6, or IPv4 alone where there is no IPv6. setup sets options before.
+// BindAny makes a socket and binds it to an address, or, with the zero Addr and a port, to all
+// addresses of the machine, IPv4 and IPv6, or IPv4 alone where there is no IPv6. setup sets options
+// before.
 func BindAny(addr netip.AddrPort, kind int, setup func(fd int) error) (int, error) {
 	if addr.Addr().IsValid() {
 		return bindTo(addr, kind, setup)
@@ -310,7 +311,8 @@ func SetOption(fd int, o Option, value int) error {
 	return retry("setsockopt", func() error { return unix.SetsockoptInt(fd, o.level, o.name, value) })
 }
 
-// SetMode sets the mode of a socket's file before Bind makes it; what the umask forbids is left out.
+// SetMode sets the mode of a socket's file before Bind makes it; what the umask forbids is left
+// out.
 func SetMode(fd int, mode os.FileMode) error {
 	return retry("fchmod", func() error { return unix.Fchmod(fd, uint32(mode.Perm())) })
 }

@@ -15,9 +15,9 @@ import (
 const NoFD = -1
 
 var (
-	// ErrWouldBlock is what a call answers that could only go on later.
+	// ErrWouldBlock is returned by a call that could only go on later.
 	ErrWouldBlock = errors.New("operation would block")
-	// ErrInProgress is what Connect answers when the connection is being made.
+	// ErrInProgress is returned by Connect when the connection is being made.
 	ErrInProgress = errors.New("connection in progress")
 )
 
