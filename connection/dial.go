@@ -88,8 +88,8 @@ type Connect struct {
 }
 
 // Attempt makes a socket and begins to connect it. It returns a connected socket and no error; a
-// socket and ErrInProgress if it will be decided when it becomes writable; no socket and
-// ErrWouldBlock if it is to be called again after a pause; or no socket and another error.
+// socket and ErrInProgress if it will be decided when it becomes writable; no socket and an error
+// that is ErrWouldBlock if it is to be called again after a pause; or no socket and another error.
 type Attempt func() (*Socket, error)
 
 // TCPAttempt connects to an address. setup, if not nil, sets options of the socket before; an error
@@ -125,13 +125,10 @@ func attempt(sa *sys.Sockaddr, setup func(fd int) error) (*Socket, error) {
 	if err == nil {
 		err = sys.Connect(fd, sa)
 	}
-	if err == nil || errors.Is(err, sys.ErrInProgress) {
+	if err == nil || errors.Is(err, ErrInProgress) {
 		return s, err
 	}
 	_ = s.Close()
-	if errors.Is(err, ErrWouldBlock) {
-		return nil, err
-	}
 	return nil, s.dialError(sa, err)
 }
 
@@ -170,6 +167,7 @@ type dialling struct {
 	handle   *communicator.Handle
 	trying   *trying
 	failures []error
+	pausing  error              // why the attempt has to be made again
 	stop     context.CancelFunc // of the look-up; nil when it has ended
 }
 
@@ -216,15 +214,19 @@ func (d *dialling) lookup(loop Loop) {
 
 // HandleTimeout makes the next attempt, or ends the dialling.
 func (d *dialling) HandleTimeout(*communicator.Handle) error {
-	if t := d.trying; t != nil {
+	over := d.stop != nil || !time.Now().Before(d.end)
+	switch t := d.trying; {
+	case t != nil:
 		d.trying = nil
 		t.fail(ErrDialTimeout)
+	case over:
+		d.failures = append(d.failures, ErrDialTimeout, d.pausing)
 	}
-	if d.stop != nil || !time.Now().Before(d.end) {
-		d.finish(nil, errors.Join(append(d.failures, ErrDialTimeout)...))
-		return nil
+	if over {
+		d.finish(nil, errors.Join(d.failures...))
+	} else {
+		d.next()
 	}
-	d.next()
 	return nil
 }
 
@@ -237,9 +239,10 @@ func (d *dialling) next() {
 			d.finish(socket, nil)
 			return
 		case errors.Is(err, ErrWouldBlock):
+			d.pausing = err
 			d.handle.SetDeadline(time.Now().Add(connectPause))
 			return
-		case errors.Is(err, sys.ErrInProgress):
+		case errors.Is(err, ErrInProgress):
 			d.work.Attempts = d.work.Attempts[1:]
 			d.trying = &trying{dialling: d, socket: socket}
 			d.trying.handle, err = d.handle.Loop().Add(d.trying, communicator.Options{Name: d.work.Name, Priority: d.work.Priority})

@@ -14,6 +14,8 @@ import (
 var (
 	// ErrWouldBlock is returned by a Transport that has no bytes, or no room for any, right now.
 	ErrWouldBlock = sys.ErrWouldBlock
+	// ErrInProgress is returned by an Attempt whose connection is being made.
+	ErrInProgress = sys.ErrInProgress
 	// ErrClosed is returned by a stream or datagram socket that was closed; errors.Is(err,
 	// net.ErrClosed) holds.
 	ErrClosed = fmt.Errorf("connection: %w", net.ErrClosed)

@@ -402,7 +402,7 @@ func growTo(b []byte, size int) []byte {
 // keep keeps what the handler hasn't consumed. With nothing to keep the stream gives up its buffer:
 // it may be idle for long.
 func (s *Stream) keep(rest []byte) error {
-	if len(rest) > s.config.MaxInput && s.Reading() { // else it is not more than one read has brought
+	if len(rest) > s.config.MaxInput && s.goesOn() { // else it is not more than one read has brought
 		return ErrInputLimit
 	}
 	if len(rest) == 0 {
