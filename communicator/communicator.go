@@ -159,6 +159,9 @@ func (c *Communicator) closeDescriptors() {
 // and what the kernel says of the descriptor: EBADF, EPERM for a file that can't be waited for,
 // ENOSPC for too many. After an error the source is as it was; it has not been closed.
 func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
+	if source == nil {
+		panic("communicator: Add of a nil source")
+	}
 	if c.life.Load() == over {
 		return nil, ErrClosed
 	}

@@ -49,7 +49,9 @@
 // A Communicator and its Handles belong to the goroutine that calls Run; before Run to the one that
 // calls New. Exactly these may be called from any goroutine:
 //
-//   - [Communicator.Post], [Communicator.Do], [Communicator.Stop]
+//   - [Communicator.Post], [Communicator.Do], [Communicator.Stop], [Communicator.Stopping]
+//
+// The race detector finds other calls; nothing else does.
 //
 // The loop blocks in a system call and keeps a processor busy while callbacks run: GOMAXPROCS
 // should be at least the number of loops and other busy goroutines plus one.

@@ -77,8 +77,13 @@ func (p *posts) close() (rest []func(), cause error) {
 // meanwhile. Its errors are ErrClosed and ErrQueueFull. It never blocks, and may be called from any
 // goroutine, before Run and on the loop too.
 //
-// A waiting function keeps Run from returning; having nothing but the intention to post does not.
+// A waiting function keeps Run from returning; the mere intention to post does not: while a goroutine
+// is at work whose result is to be posted, something must be in the loop, such as a timer that
+// limits its time.
 func (c *Communicator) Post(f func()) error {
+	if f == nil {
+		panic("communicator: Post of a nil function")
+	}
 	p := &c.posts
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,6 +139,9 @@ func (c *Communicator) Do(ctx context.Context, f func() error) error {
 
 // Stop lets Run return cause when the callback that is running now has returned. The first cause
 // counts. It may be called from any goroutine, before Run too.
+//
+// Stop is abrupt: what streams hold for slow peers is lost. To lose nothing, close what is in the
+// loop (listeners, timers, streams gracefully) and let Run end by itself.
 func (c *Communicator) Stop(cause error) {
 	c.posts.mu.Lock()
 	defer c.posts.mu.Unlock()
@@ -144,6 +152,9 @@ func (c *Communicator) Stop(cause error) {
 	c.stopping.Store(true)
 	c.wake()
 }
+
+// Stopping tells whether Stop was called. It may be called from any goroutine.
+func (c *Communicator) Stopping() bool { return c.stopping.Load() }
 
 // onLoop tells whether the caller is a callback of this loop. The loop's goroutine can't be here
 // while it sleeps, which saves the dear look at the goroutine's number in most cases.

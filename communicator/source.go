@@ -33,7 +33,7 @@ type Source interface {
 // up.
 //
 // HandleRead may steer and remove any handle, its own too. An error it returns removes the source
-// with that error as the cause.
+// with that error as the cause, as a failure; for an orderly end call Handle.Remove(nil).
 type ReadHandler interface {
 	HandleRead(h *Handle) error
 }

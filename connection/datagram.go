@@ -82,6 +82,7 @@ type Datagram struct {
 // NewDatagram puts a bound datagram socket into the loop and owns its descriptor from then on, also
 // when it returns an error.
 func NewDatagram(loop Loop, fd int, h DatagramHandler, config DatagramConfig) (*Datagram, error) {
+	mustNotBeNil(h)
 	d := &Datagram{fd: fd, handler: h, config: config}
 	err := sys.CheckKind(fd, sys.Datagram)
 	if err == nil {
@@ -158,11 +159,10 @@ func (src *datagramSource) Close() error {
 }
 
 func (src *datagramSource) HandleClose(h *communicator.Handle, cause error) {
-	switch {
-	case src.config.Closed != nil:
+	if src.config.Closed != nil {
 		src.config.Closed((*Datagram)(src), cause)
-	case cause != nil && !errors.Is(cause, communicator.ErrClosed):
-		h.Loop().Logger().Warn("a datagram socket failed", "socket", h.Name(), "error", cause)
+	} else {
+		logFailure(h, "a datagram socket failed", cause)
 	}
 }
 
@@ -228,6 +228,7 @@ type MessageDatagramConfig struct {
 // anybody can forge a datagram's sender. An error that h returns is logged, once a second at most;
 // the socket goes on.
 func NewMessageDatagrams(h message.Handler, config MessageDatagramConfig) *MessageDatagrams {
+	mustNotBeNil(h)
 	setDefault(&config.MaxSize, DefaultMaxMessage)
 	return &MessageDatagrams{handler: h, config: config}
 }

@@ -319,7 +319,7 @@ func TestMessageDatagrams(t *testing.T) {
 	if n := len(log.containing("no message")); n != 1 {
 		t.Errorf("noise was logged %d times", n)
 	}
-	if n := len(log.containing(errTest.Error())); n != 2 {
+	if n := len(log.containing(errTest.Error())); n != 1 { // two at once; one a second is logged
 		t.Errorf("the handler's error was logged %d times", n)
 	}
 }

@@ -5,6 +5,7 @@ package connection
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -29,8 +30,13 @@ type Dialer interface {
 
 // DialStream begins a connection and puts a stream on it. The stream can be written to at once: its
 // output waits for the connection. When that stands HandleOpen is called, when it doesn't come
-// about HandleClose.
+// about HandleClose; a handler without HandleClose leaves the failure to the log. A stream without
+// a name in its config is named after a dialer that has a String method.
 func DialStream(loop Loop, d Dialer, h StreamHandler, config StreamConfig) (*Stream, error) {
+	mustNotBeNil(h)
+	if named, ok := d.(fmt.Stringer); ok && config.Name == "" {
+		config.Name = named.String()
+	}
 	s := &Stream{handler: h, config: config.withDefaults()}
 	if err := s.add(loop); err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
 // outcome is what Dial told.
@@ -261,7 +262,7 @@ func TestDialFails(t *testing.T) {
 	if _, err := connection.DialStream(loop, badDialer{}, h, connection.StreamConfig{}); !errors.Is(err, errTest) {
 		t.Errorf("DialStream: %v", err)
 	}
-	if _, err := connection.DialMessages(loop, badDialer{}, nil, connection.MessageConfig{}); !errors.Is(err, errTest) {
+	if _, err := connection.DialMessages(loop, badDialer{}, message.HandlerFunc(func(message.Sender, *message.Message) error { return nil }), connection.MessageConfig{}); !errors.Is(err, errTest) {
 		t.Errorf("DialMessages: %v", err)
 	}
 	run(t, loop)

@@ -63,6 +63,9 @@ type Listener struct {
 // NewListener lets serve have each connection that the acceptor, which it owns from then on, takes.
 // Also when it returns an error the acceptor is closed.
 func NewListener(loop Loop, a Acceptor, serve Serve, config ListenConfig) (*Listener, error) {
+	if serve == nil {
+		panic("connection: nil Serve")
+	}
 	setDefault(&config.Batch, DefaultBatch)
 	l := &Listener{acceptor: a, serve: serve, config: config, reserve: sys.NoFD}
 	var err error
@@ -130,11 +133,10 @@ func (src *listenerSource) Close() error {
 }
 
 func (src *listenerSource) HandleClose(h *communicator.Handle, cause error) {
-	switch {
-	case src.config.Closed != nil:
+	if src.config.Closed != nil {
 		src.config.Closed((*Listener)(src), cause)
-	case cause != nil && !errors.Is(cause, communicator.ErrClosed):
-		h.Loop().Logger().Warn("a listener failed", "listener", h.Name(), "error", cause)
+	} else {
+		logFailure(h, "a listener failed", cause)
 	}
 }
 

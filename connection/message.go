@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 
-	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
@@ -51,6 +50,7 @@ type messageLayer struct {
 }
 
 func newMessageLayer(h message.Handler, config MessageConfig) *messageLayer {
+	mustNotBeNil(h)
 	return &messageLayer{handler: h, config: config, stream: config.Stream.withDefaults()}
 }
 
@@ -184,10 +184,9 @@ func (l *messageLines) HandleOpen(*Stream) error {
 }
 
 func (l *messageLines) HandleClose(s *Stream, cause error) {
-	switch closed := l.layer.config.Closed; {
-	case closed != nil:
+	if closed := l.layer.config.Closed; closed != nil {
 		closed((*MessageConn)(l), cause)
-	case cause != nil && !errors.Is(cause, communicator.ErrClosed):
-		s.Loop().Logger().Info("a message connection failed", "connection", s.handle.Name(), "error", cause)
+	} else {
+		logFailure(s.handle, "a message connection failed", cause)
 	}
 }

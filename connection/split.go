@@ -28,6 +28,7 @@ func (f FrameFunc) HandleFrame(s *Stream, frame []byte) error { return f(s, fram
 // frames that follow wait. An error from split closes the stream with that cause;
 // bufio.ErrFinalToken closes it gracefully after the last frame.
 func Split(split bufio.SplitFunc, h FrameHandler) StreamHandler {
+	mustNotBeNil(h)
 	return &splitter{split: split, handler: h}
 }
 
@@ -88,12 +89,14 @@ func (f *splitter) frames(s *Stream, data []byte, atEOF bool) (consumed int, err
 
 // goesOn tells whether the next frame may be handed over.
 func (s *Stream) goesOn() bool {
-	return s.state&(paused|held|closing) == 0 && s.handle.Enabled()
+	return s.state&(paused|held|closing) == 0 && s.handle.Enabled() && !s.Loop().Stopping()
 }
 
 // isOpen tells whether a frame may be handed over at the end of the file, where none could be
 // later.
-func (s *Stream) isOpen() bool { return s.state&closing == 0 && s.handle.Active() }
+func (s *Stream) isOpen() bool {
+	return s.state&closing == 0 && s.handle.Active() && !s.Loop().Stopping()
+}
 
 // HandleEOF hands over the last frame, if split makes one of what is left.
 func (f *splitter) HandleEOF(s *Stream, rest []byte) error {
@@ -132,7 +135,5 @@ func (f *splitter) HandleDrain(s *Stream) error {
 }
 
 func (f *splitter) HandleClose(s *Stream, cause error) {
-	if h, ok := f.handler.(CloseHandler); ok {
-		h.HandleClose(s, cause)
-	}
+	s.tell(f.handler, cause)
 }

@@ -3,6 +3,7 @@
 package connection
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -150,6 +151,7 @@ func NewStream(loop Loop, t Transport, h StreamHandler, config StreamConfig) (*S
 //		return err
 //	}
 func Streams(h StreamHandler, config StreamConfig) Serve {
+	mustNotBeNil(h)
 	shared := config.withDefaults()
 	return func(loop Loop, t Transport) error {
 		return new(Stream).open(loop, t, h, shared)
@@ -157,6 +159,7 @@ func Streams(h StreamHandler, config StreamConfig) Serve {
 }
 
 func (s *Stream) open(loop Loop, t Transport, h StreamHandler, config *StreamConfig) error {
+	mustNotBeNil(h)
 	s.handler, s.config, s.transport = h, config, t
 	if err := s.add(loop); err != nil {
 		_ = t.Close()
@@ -166,6 +169,13 @@ func (s *Stream) open(loop Loop, t Transport, h StreamHandler, config *StreamCon
 		s.Abort(err)
 	}
 	return nil
+}
+
+// mustNotBeNil panics for a handler that was forgotten, where it was, as package net/http does.
+func mustNotBeNil(handler any) {
+	if handler == nil {
+		panic("connection: nil handler")
+	}
 }
 
 // add puts the stream into the loop, with what descriptor it has.
@@ -318,8 +328,22 @@ func (src *streamSource) Close() error {
 func (src *streamSource) HandleClose(_ *communicator.Handle, cause error) {
 	s := (*Stream)(src)
 	s.in, s.out = nil, nil
-	if h, ok := s.handler.(CloseHandler); ok {
+	s.tell(s.handler, cause)
+}
+
+// tell tells a handler of the end, or the log if it has no ear for that.
+func (s *Stream) tell(handler any, cause error) {
+	if h, ok := handler.(CloseHandler); ok {
 		h.HandleClose(s, cause)
+	} else {
+		logFailure(s.handle, "a connection failed", cause)
+	}
+}
+
+// logFailure logs how a source has ended, if that was by a failure and not by the loop's end.
+func logFailure(h *communicator.Handle, text string, cause error) {
+	if cause != nil && !errors.Is(cause, communicator.ErrClosed) {
+		h.Loop().Logger().Info(text, "source", h.Name(), "error", cause) //nolint:sloglint // one of four constants
 	}
 }
 

@@ -40,6 +40,9 @@ type ListenConfig struct {
 // Listener.Addr. A host name is looked up, which blocks; its first address is taken.
 func Listen(loop *communicator.Communicator, address string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
+	if err == nil && address == "" { // package net takes it for a free port of all addresses
+		err = &net.AddrError{Err: "no address given"}
+	}
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Err: err}
 	}

@@ -120,7 +120,7 @@ func TestListenErrors(t *testing.T) {
 		{"127.0.0.1:nonsense", nil},
 	} {
 		loop := newLoop(t)
-		_, err := tcp.Listen(loop, tt.address, nil, tcp.ListenConfig{})
+		_, err := tcp.Listen(loop, tt.address, refuse, tcp.ListenConfig{})
 		var opError *net.OpError
 		if !errors.As(err, &opError) || opError.Op != "listen" || opError.Net != "tcp" {
 			t.Errorf("%q: %v, want a *net.OpError of listen tcp", tt.address, err)
@@ -132,7 +132,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	loop := newLoop(t)
 	_ = loop.Close()
-	if _, err := tcp.Listen(loop, "127.0.0.1:0", nil, tcp.ListenConfig{}); !errors.Is(err, communicator.ErrClosed) {
+	if _, err := tcp.Listen(loop, "127.0.0.1:0", refuse, tcp.ListenConfig{}); !errors.Is(err, communicator.ErrClosed) {
 		t.Errorf("a loop that has ended: %v", err)
 	}
 }
@@ -207,12 +207,12 @@ func TestAddresses(t *testing.T) {
 func TestIPv6Only(t *testing.T) {
 	requireIPv6(t)
 	loop := newLoop(t)
-	l, err := tcp.Listen(loop, "[::1]:0", nil, tcp.ListenConfig{})
+	l, err := tcp.Listen(loop, "[::1]:0", refuse, tcp.ListenConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
-	also, err := tcp.Listen(loop, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port).String(), nil, tcp.ListenConfig{})
+	also, err := tcp.Listen(loop, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port).String(), refuse, tcp.ListenConfig{})
 	if err != nil {
 		t.Skipf("the port is in use: %v", err)
 	}
@@ -390,3 +390,6 @@ func TestDialerString(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// refuse is a Serve for listeners to which nobody is meant to connect.
+func refuse(_ connection.Loop, t connection.Transport) error { return t.Close() }

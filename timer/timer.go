@@ -50,6 +50,9 @@ func Every(loop *communicator.Communicator, period time.Duration, f func(t *Time
 }
 
 func (t *Timer) add(loop *communicator.Communicator, d time.Duration, o communicator.Options) (*Timer, error) {
+	if t.once == nil && t.every == nil {
+		panic("timer: nil function")
+	}
 	if o.Name == "" {
 		o.Name = "timer"
 	}

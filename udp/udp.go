@@ -33,6 +33,9 @@ type ListenConfig struct {
 // A host name is looked up, which blocks.
 func Listen(loop *communicator.Communicator, address string, h connection.DatagramHandler, config ListenConfig) (*connection.Datagram, error) {
 	resolved, err := net.ResolveUDPAddr("udp", address)
+	if err == nil && address == "" { // package net takes it for a free port of all addresses
+		err = &net.AddrError{Err: "no address given"}
+	}
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "udp", Err: err}
 	}

@@ -15,9 +15,9 @@ package unixsock
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -82,15 +82,24 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 		return err
 	}
 	a.path = path
+	if path[0] != '@' {
+		// Of two that replace a stale file at the same time one would remove the other's, and a socket that is bound
+		// and doesn't listen yet looks like a stale one. A folder that can't be locked can't be helped.
+		if unlock, err := sys.LockFolder(filepath.Dir(path)); err == nil {
+			defer unlock()
+		}
+	}
 	err = sys.SetMode(fd, config.Mode) // so that the file never has a wider one
 	if err == nil {
 		err = sys.Bind(fd, &sa)
 	}
-	if errors.Is(err, syscall.EADDRINUSE) && path[0] != '@' && removeStale(path, &sa) {
-		err = sys.Bind(fd, &sa)
+	if errors.Is(err, syscall.EADDRINUSE) && path[0] != '@' && isStale(path, &sa) {
+		if err = os.Remove(path); err == nil {
+			err = sys.Bind(fd, &sa)
+		}
 	}
 	if err == nil {
-		err = sys.Listen(fd, config.Backlog) // at once: until then the socket looks like a stale one
+		err = sys.Listen(fd, config.Backlog)
 	}
 	if err == nil && path[0] != '@' {
 		if a.file, err = os.Lstat(path); err == nil {
@@ -103,12 +112,9 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 	return nil
 }
 
-// removeStale removes a socket's file if nobody answers to it. Somebody else may be doing the same:
-// the file is moved out of the way first, and put back if it turns out to be another than the one
-// that was tested.
-func removeStale(path string, sa *sys.Sockaddr) bool {
-	tested, err := os.Lstat(path)
-	if err != nil || tested.Mode().Type() != os.ModeSocket {
+// isStale tells whether path is a socket to which nobody answers.
+func isStale(path string, sa *sys.Sockaddr) bool {
+	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != os.ModeSocket {
 		return false
 	}
 	fd, err := sys.Socket(sa, sys.Stream)
@@ -117,20 +123,7 @@ func removeStale(path string, sa *sys.Sockaddr) bool {
 	}
 	err = sys.Connect(fd, sa)
 	_ = sys.Close(fd)
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return false
-	}
-	aside := fmt.Sprintf("%s.stale-%d", path, os.Getpid())
-	if os.Rename(path, aside) != nil {
-		return false
-	}
-	moved, err := os.Lstat(aside)
-	isStale := err == nil && os.SameFile(tested, moved)
-	if !isStale {
-		_ = os.Link(aside, path) // unless a third one has come
-	}
-	_ = os.Remove(aside)
-	return isStale
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
 func (a *acceptor) Close() error {

@@ -80,6 +80,9 @@ var ErrNoSignals = errors.New("signals: none to notify of")
 // removes the source with that cause. The source keeps Run from returning; Close takes it out and
 // gives the signals back.
 func Notify(loop *communicator.Communicator, f func(sig os.Signal, count int) error, o communicator.Options, set ...os.Signal) (*Signals, error) {
+	if f == nil {
+		panic("signals: nil function")
+	}
 	if len(set) == 0 {
 		return nil, ErrNoSignals // os/signal would take it for all there are
 	}

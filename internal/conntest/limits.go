@@ -16,7 +16,10 @@ var limitCases = []testCase{
 	{"InputDefault", testInputLimitDefault},
 	{"HighWater", testHighWater},
 	{"HeldAtEOF", testHeldAtEOF},
+	{"HonestPeer", testHonestPeer},
+	{"HonestPeerHeld", testHonestPeerHeld},
 	{"Output", testOutputLimit},
+	{"OutputBelowHighWater", testOutputBelowHighWater},
 	{"BadConsumed", testBadConsumed},
 }
 

@@ -17,6 +17,8 @@ var pauseCases = []testCase{
 	{"RestThenEOF", testResumeRestThenEOF},
 	{"WhileOpening", testPauseWhileOpening},
 	{"WritesGoOn", testPauseWritesGoOn},
+	{"WaitAfterFirst", testWaitAfterFirst},
+	{"CloseWhileWaiting", testCloseWhileWaiting},
 }
 
 func testPauseNothingComes(t *testing.T, env Env) {

@@ -114,6 +114,23 @@ func SetNonblock(fd int) error {
 	return retry("fcntl", func() error { return unix.SetNonblock(fd, true) })
 }
 
+// LockFolder takes the advisory lock of a folder, and waits for it. It ends with the process, too.
+func LockFolder(path string) (unlock func(), err error) {
+	var fd int
+	err = retry("open", func() (err error) {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := retry("flock", func() error { return unix.Flock(fd, unix.LOCK_EX) }); err != nil {
+		_ = Close(fd)
+		return nil, err
+	}
+	return func() { _ = Close(fd) }, nil
+}
+
 // OpenReserve opens a descriptor that means nothing, to have one to give up when none is left.
 func OpenReserve() (fd int, err error) {
 	err = retry("open", func() (err error) {

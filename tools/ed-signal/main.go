@@ -5,8 +5,9 @@
 //	ed-signal --host 127.0.0.1:4041 STOP
 //	ed-signal --type tcp --reply --host db1:4040 store/FETCH_USER --param id=42
 //
-// Over UDP the message is one datagram of at most 1024 bytes, and nothing is awaited. Over TCP it is a line,
-// and ed-signal waits for one line back, or until the other side hangs up; --reply prints what came.
+// Over UDP the message is one datagram of at most 1024 bytes, and nothing is awaited without --reply. Over TCP
+// it is a line, and ed-signal waits for one line back, or until the other side hangs up. With --reply what came
+// is printed, and silence is an error; services of the C++ library never answer datagrams to their sender.
 //
 // The sender of the message is the service ed_signal on the server named like this host, as far as a host
 // name can be one: what follows the first dot is cut, and other characters than letters, digits and
@@ -14,8 +15,8 @@
 //
 // Options are first taken from the environment variable ED_SIGNAL, separated by white space, without quotes.
 //
-// The exit status is 0 when the message was sent (and over TCP, answered or hung up on), else 1 with a line
-// on the standard error.
+// The exit status is 0 when the message was sent and, with --reply, answered (or over TCP hung up on), else 1
+// with a line on the standard error.
 //
 // To send messages from a Go program use the packages message and net, or connection for more than one.
 package main
@@ -71,16 +72,11 @@ func signal(args []string, env environment) error {
 	if err != nil {
 		return err
 	}
-	if o.network == "udp" {
-		return sendDatagram(o, m)
-	}
-	reply, err := sendLine(o, m)
+	reply, err := send(o, m)
 	if err != nil {
 		return err
 	}
-	if o.reply {
-		_, err = env.stdout.Write(reply)
-	}
+	_, err = env.stdout.Write(reply)
 	return err
 }
 

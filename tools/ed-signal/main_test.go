@@ -217,13 +217,44 @@ func TestTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	start := time.Now()
-	status, _, stderr := runHere("-t", "tcp", "-H", listener.Addr().String(), "--timeout", "20ms", "PING")
-	if status != 1 || !strings.Contains(stderr, "no reply within 20ms") {
-		t.Errorf("got %d, %q", status, stderr)
+	address := listener.Addr().String()
+	for _, tt := range []struct {
+		args   []string
+		status int
+	}{
+		{[]string{"-t", "tcp", "--reply"}, 1},
+		{[]string{"-t", "tcp"}, 0}, // it was sent
+	} {
+		start := time.Now()
+		status, _, stderr := runHere(append(tt.args, "-H", address, "--timeout", "20ms", "PING")...)
+		if status != tt.status || strings.Contains(stderr, "no reply within 20ms") != (status == 1) {
+			t.Errorf("%v: got %d, %q", tt.args, status, stderr)
+		}
+		if took := time.Since(start); took < 20*time.Millisecond {
+			t.Errorf("%v: gave up after %v", tt.args, took)
+		}
 	}
-	if took := time.Since(start); took < 20*time.Millisecond {
-		t.Errorf("gave up after %v", took)
+}
+
+// TestReplyOverUDP: services that answer the sender of a datagram are heard.
+func TestReplyOverUDP(t *testing.T) {
+	service, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = service.Close() }()
+	go func() {
+		buffer := make([]byte, maxDatagram)
+		if _, from, err := service.ReadFrom(buffer); err == nil {
+			_, _ = service.WriteTo([]byte("PONG a=1"), from)
+		}
+	}()
+	address := service.LocalAddr().String()
+	if status, stdout, stderr := runHere("--reply", "-H", address, "PING"); status != 0 || stdout != "PONG a=1\n" {
+		t.Errorf("got %d, %q, %q", status, stdout, stderr)
+	}
+	if status, _, stderr := runHere("--reply", "-H", address, "--timeout", "20ms", "PING"); status != 1 || !strings.Contains(stderr, "no reply") {
+		t.Errorf("of a silent one: got %d, %q", status, stderr)
 	}
 }
 

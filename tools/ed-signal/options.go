@@ -46,7 +46,7 @@ func parseOptions(args []string) (options, error) {
 	flags.SortFlags = false
 	flags.StringVarP(&o.address, "host", "H", defaultAddress, "send to `ADDRESS[:PORT]`")
 	flags.StringVarP(&o.network, "type", "t", "udp", "send over `udp|tcp`")
-	flags.BoolVarP(&o.reply, "reply", "r", false, "print the reply (TCP)")
+	flags.BoolVarP(&o.reply, "reply", "r", false, "wait for the reply and print it; no reply is an error")
 	flags.StringArrayVarP(&o.parameters, "param", "p", nil, "add a parameter, `NAME[=VALUE]` (repeatable)")
 	plainBefore := 0
 	flags.FuncP("message", "m", "`[[SERVER:]SERVICE/]COMMAND`, as the plain argument; the last one counts",
@@ -57,7 +57,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVarP(&o.server, "server", "s", "", "send to the services of this `SERVER`; needs a service")
 	flags.StringVarP(&o.service, "service", "S", "", "send to this `SERVICE`")
 	flags.StringVarP(&o.secret, "secret-code", "c", "", "add this `SECRET` for the receiver (UDP, ignored over TCP)")
-	flags.DurationVar(&o.timeout, "timeout", defaultTimeout, "give up after `DURATION`, the reply included; 0 waits for ever")
+	flags.DurationVar(&o.timeout, "timeout", defaultTimeout, "give up after `DURATION`, waiting included; 0 waits for ever")
 	flags.BoolVarP(&o.help, "help", "h", false, "print this and exit")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 

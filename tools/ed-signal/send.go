@@ -20,41 +20,59 @@ const (
 	maxReply = 64 * 1024
 )
 
-// sendDatagram sends m over UDP. Nobody tells whether it arrives.
-func sendDatagram(o options, m *message.Message) error {
-	text, err := m.MarshalText()
-	if err != nil {
-		return err
-	}
-	if len(text) > maxDatagram {
-		return fmt.Errorf("message: %d bytes are too long for UDP, the limit is %d", len(text), maxDatagram)
-	}
-	conn, err := dial(o)
-	if err != nil {
-		return err
-	}
-	_, err = conn.Write(text)
-	return errors.Join(err, conn.Close())
-}
-
-// sendLine sends m over TCP and returns the lines of the reply, none when the other side hangs up instead.
-func sendLine(o options, m *message.Message) (reply []byte, err error) {
+// send sends m and returns what is to be printed of the reply.
+func send(o options, m *message.Message) (reply []byte, err error) {
 	text, err := m.MarshalText()
 	if err != nil {
 		return nil, err
+	}
+	if o.network == "udp" && len(text) > maxDatagram {
+		return nil, fmt.Errorf("message: %d bytes are too long for UDP, the limit is %d", len(text), maxDatagram)
+	}
+	if o.network != "udp" {
+		text = append(text, '\n')
 	}
 	conn, err := dial(o)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
-	if _, err = conn.Write(append(text, '\n')); err == nil {
-		reply, err = readLines(conn)
+	if _, err = conn.Write(text); err != nil {
+		return nil, err
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	reply, err = o.await(conn)
+	switch {
+	case !o.reply && errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, nil // no reply was asked for
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, fmt.Errorf("%s: no reply within %v", o.address, o.timeout)
+	case !o.reply:
+		return nil, err
 	}
 	return reply, err
+}
+
+// await waits for what follows the message. Over UDP nobody tells whether a message arrived. Over TCP the
+// other side's line or hang-up tells that it was read; where no reply is asked for, ending our side lets it
+// hang up at once.
+func (o options) await(conn net.Conn) ([]byte, error) {
+	tcp, ok := conn.(*net.TCPConn)
+	switch {
+	case !ok && !o.reply:
+		return nil, nil
+	case !ok:
+		buffer := make([]byte, maxReply)
+		n, err := conn.Read(buffer)
+		if err != nil {
+			return nil, err
+		}
+		return append(buffer[:n], '\n'), nil
+	case !o.reply:
+		if err := tcp.CloseWrite(); err != nil {
+			return nil, err
+		}
+	}
+	return readLines(conn)
 }
 
 // dial connects; the time limit holds for all that is done with the connection.
