@@ -162,7 +162,7 @@ func (src *datagramSource) HandleClose(h *communicator.Handle, cause error) {
 	if src.config.Closed != nil {
 		src.config.Closed((*Datagram)(src), cause)
 	} else {
-		logFailure(h, "a datagram socket failed", cause)
+		logFailure(h, slog.LevelWarn, "a datagram socket failed", cause)
 	}
 }
 

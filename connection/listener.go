@@ -136,7 +136,7 @@ func (src *listenerSource) HandleClose(h *communicator.Handle, cause error) {
 	if src.config.Closed != nil {
 		src.config.Closed((*Listener)(src), cause)
 	} else {
-		logFailure(h, "a listener failed", cause)
+		logFailure(h, slog.LevelWarn, "a listener failed", cause)
 	}
 }
 

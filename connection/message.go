@@ -5,6 +5,7 @@ package connection
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
@@ -187,6 +188,6 @@ func (l *messageLines) HandleClose(s *Stream, cause error) {
 	if closed := l.layer.config.Closed; closed != nil {
 		closed((*MessageConn)(l), cause)
 	} else {
-		logFailure(s.handle, "a message connection failed", cause)
+		logFailure(s.handle, slog.LevelInfo, "a message connection failed", cause)
 	}
 }

@@ -3,9 +3,11 @@
 package connection
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
@@ -336,14 +338,15 @@ func (s *Stream) tell(handler any, cause error) {
 	if h, ok := handler.(CloseHandler); ok {
 		h.HandleClose(s, cause)
 	} else {
-		logFailure(s.handle, "a connection failed", cause)
+		logFailure(s.handle, slog.LevelInfo, "a connection failed", cause)
 	}
 }
 
 // logFailure logs how a source has ended, if that was by a failure and not by the loop's end.
-func logFailure(h *communicator.Handle, text string, cause error) {
+func logFailure(h *communicator.Handle, level slog.Level, text string, cause error) {
 	if cause != nil && !errors.Is(cause, communicator.ErrClosed) {
-		h.Loop().Logger().Info(text, "source", h.Name(), "error", cause) //nolint:sloglint // one of four constants
+		//nolint:sloglint // the text is constant where it is written
+		h.Loop().Logger().Log(context.Background(), level, text, "source", h.Name(), "error", cause)
 	}
 }
 
