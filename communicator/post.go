@@ -27,7 +27,7 @@ type posts struct {
 }
 
 // spareMax is the largest slice of functions that is kept for the next turn.
-const spareMax = 4096
+const spareMax = 32 << 10
 
 func (p *posts) any() bool { return p.waiting.Load() }
 
