@@ -88,6 +88,9 @@ type Connect struct {
 	Attempts []Attempt
 	// Timeout bounds all of it. Zero: DefaultDialTimeout.
 	Timeout time.Duration
+	// Share is the least time that an attempt gets while others wait behind it; with more at hand what
+	// is left of Timeout is divided among them. Zero: 2 s, as in package net.
+	Share time.Duration
 	// Name and Priority are those of the sources that do the work.
 	Name     string
 	Priority int
@@ -150,6 +153,7 @@ const connectPause = 10 * time.Millisecond
 // Dial does the work, as Dialer says.
 func (c Connect) Dial(loop Loop, done func(Transport, error)) (cancel func(), err error) {
 	setDefault(&c.Timeout, DefaultDialTimeout)
+	setDefault(&c.Share, defaultShare)
 	d := &dialling{work: c, done: done, end: time.Now().Add(c.Timeout)}
 	options := communicator.Options{Name: c.Name, Priority: c.Priority, Deadline: time.Now()}
 	if c.Lookup != nil {
@@ -177,15 +181,15 @@ type dialling struct {
 	stop     context.CancelFunc // of the look-up; nil when it has ended
 }
 
-// minShare is the least time that an attempt gets while others wait behind it, as in package net.
-const minShare = 2 * time.Second
+// defaultShare is the least time of an attempt.
+const defaultShare = 2 * time.Second
 
 // share is when the attempt that begins now has to be decided: what is left of the time is divided
 // among the attempts that are left.
 func (d *dialling) share() time.Time {
 	now := time.Now()
 	each := d.end.Sub(now) / time.Duration(1+len(d.work.Attempts))
-	if end := now.Add(max(each, minShare)); end.Before(d.end) {
+	if end := now.Add(max(each, d.work.Share)); end.Before(d.end) {
 		return end
 	}
 	return d.end

@@ -51,9 +51,10 @@ func boundTo(tb testing.TB, fd int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port))
 }
 
-// dialErrors are the *net.OpErrors in err, which may be several errors joined.
+// dialErrors are the *net.OpErrors in err, which may be several errors joined; errors.As would find
+// the first only.
 func dialErrors(err error) (found []*net.OpError) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // As finds the first only
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {
 			found = append(found, dialErrors(err)...)
 		}
@@ -76,6 +77,11 @@ func TestConnectTimeoutNamesTheAddress(t *testing.T) {
 	})
 	if !errors.Is(o.err, connection.ErrDialTimeout) || !errors.Is(o.err, syscall.ECONNREFUSED) {
 		t.Errorf("failed with %v, want the outcomes of both", o.err)
+	}
+	for _, e := range dialErrors(o.err) {
+		if e.Timeout() != errors.Is(e, connection.ErrDialTimeout) {
+			t.Errorf("%v: Timeout is %v", e, e.Timeout())
+		}
 	}
 	late := slices.IndexFunc(dialErrors(o.err), func(e *net.OpError) bool { return errors.Is(e, connection.ErrDialTimeout) })
 	if late < 0 {
@@ -134,5 +140,21 @@ func TestSetupFails(t *testing.T) {
 	}})
 	if e := dialErrors(o.err); !errors.Is(o.err, errTest) || len(e) != 1 || e[0].Addr.String() != addr.String() {
 		t.Errorf("failed with %v", o.err)
+	}
+}
+
+// TestConnectPastABlackHole: an address that never answers doesn't eat the time of those behind it.
+func TestConnectPastABlackHole(t *testing.T) {
+	l := listenTCP(t)
+	defer l.Close()
+	o := connect(t, connection.Connect{
+		Attempts: []connection.Attempt{connection.TCPAttempt(blackHole(t), nil), connection.TCPAttempt(addrPort(l), nil)},
+		Timeout:  time.Second, Share: time.Millisecond,
+	})
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	if a := o.transport.(*connection.Socket).RemoteAddr(); a.String() != l.Addr().String() {
+		t.Errorf("connected to %v, want %v", a, l.Addr())
 	}
 }

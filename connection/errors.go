@@ -26,10 +26,10 @@ var (
 	ErrOutputLimit = errors.New("connection: more output than the limit allows waits for the peer")
 	// ErrCloseTimeout is the cause when a closing stream couldn't write what it held within
 	// CloseTimeout; errors.Is(err, os.ErrDeadlineExceeded) holds.
-	ErrCloseTimeout = fmt.Errorf("connection: unwritten output at close: %w", os.ErrDeadlineExceeded)
+	ErrCloseTimeout error = &timeoutError{"connection: unwritten output at close: i/o timeout"}
 	// ErrDialTimeout is the cause when a connection didn't come about within its time limit;
 	// errors.Is(err, os.ErrDeadlineExceeded) holds.
-	ErrDialTimeout = fmt.Errorf("connection: dial: %w", os.ErrDeadlineExceeded)
+	ErrDialTimeout error = &timeoutError{"connection: dial: i/o timeout"}
 	// ErrNoAddress is the cause when there was nothing to dial: a name without an address.
 	ErrNoAddress = errors.New("connection: dial: no address")
 	// ErrConsumed is the cause when a handler says that it consumed fewer bytes than none or more
@@ -42,3 +42,11 @@ var (
 	// ErrNotDescriptor is returned for a net.Listener or net.Conn that has no descriptor to watch.
 	ErrNotDescriptor = errors.New("connection: it is no syscall.Conn")
 )
+
+// timeoutError is a net.Error that is os.ErrDeadlineExceeded.
+type timeoutError struct{ text string }
+
+func (e *timeoutError) Error() string   { return e.text }
+func (e *timeoutError) Timeout() bool   { return true }
+func (e *timeoutError) Temporary() bool { return true }
+func (e *timeoutError) Unwrap() error   { return os.ErrDeadlineExceeded }

@@ -40,7 +40,8 @@ type StreamConfig struct {
 	// MaxOutput is taken for that half.
 	HighWater int
 	// MaxOutput is how many bytes of output may wait at all; with more the stream closes with
-	// ErrOutputLimit. Zero: DefaultMaxOutput, 16 MiB.
+	// ErrOutputLimit. Zero: DefaultMaxOutput, 16 MiB. Less than twice communicator.BufferSize is less
+	// than back-pressure needs for a handler that answers as much as it reads.
 	MaxOutput int
 	// CloseTimeout is how long Close may take to write what waits, and to wait for the peer's end.
 	// Zero: DefaultCloseTimeout, 5 s.

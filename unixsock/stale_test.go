@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -66,7 +67,7 @@ func TestTwoReplaceAStaleFile(t *testing.T) {
 		case winner < 0:
 			t.Errorf("round %d: nobody listens: %v", round, errs)
 			_ = os.Remove(path)
-		default:
+		case !t.Failed():
 			if got := answer(t, loops[winner], path); got != winner {
 				t.Errorf("round %d: %d listens, and %d answers", round, winner, got)
 			}
@@ -107,6 +108,7 @@ func answer(t *testing.T, loop *communicator.Communicator, path string) int {
 		return -1
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -114,7 +115,12 @@ func SetNonblock(fd int) error {
 	return retry("fcntl", func() error { return unix.SetNonblock(fd, true) })
 }
 
-// LockFolder takes the advisory lock of a folder, and waits for it. It ends with the process, too.
+// lockPatience is how long LockFolder waits for somebody else's lock.
+const lockPatience = time.Second
+
+// LockFolder takes the advisory lock of a folder. It ends with the process, too. Whoever may read the
+// folder may hold its lock, as programs do to keep theirs from being cleaned up, so LockFolder waits
+// for it no longer than a second: ErrWouldBlock.
 func LockFolder(path string) (unlock func(), err error) {
 	var fd int
 	err = retry("open", func() (err error) {
@@ -124,11 +130,16 @@ func LockFolder(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := retry("flock", func() error { return unix.Flock(fd, unix.LOCK_EX) }); err != nil {
-		_ = Close(fd)
-		return nil, err
+	for end := time.Now().Add(lockPatience); ; time.Sleep(time.Millisecond) {
+		err = retry("flock", func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+		if err == nil {
+			return func() { _ = Close(fd) }, nil
+		}
+		if !errors.Is(err, ErrWouldBlock) || time.Now().After(end) {
+			_ = Close(fd)
+			return nil, err
+		}
 	}
-	return func() { _ = Close(fd) }, nil
 }
 
 // OpenReserve opens a descriptor that means nothing, to have one to give up when none is left.
