@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -373,3 +374,14 @@ func (c *Communicator) WriteBuffer() *[]byte {
 
 // clock is the time since the loop was made; it reads only the monotonic clock.
 func (c *Communicator) clock() int64 { return int64(time.Since(c.start)) }
+
+// at is a moment on the loop's clock. One that carries no reading of the monotonic clock, as package
+// time calls it, is as far away as it is by the wall clock now.
+func (c *Communicator) at(t time.Time) int64 {
+	if t != t.Round(0) { // Round strips the reading
+		return int64(t.Sub(c.start))
+	}
+	left := int64(time.Until(t)) // before the loop's clock is read: late by that time rather than early
+	now := c.clock()
+	return now + min(left, math.MaxInt64-now)
+}

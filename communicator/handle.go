@@ -206,9 +206,7 @@ func (h *Handle) SetDeadline(t time.Time) {
 	h.state &^= due
 	h.deadline = 0
 	if !t.IsZero() {
-		left := int64(time.Until(t)) // before the loop's clock is read: late by that time rather than early
-		now := h.loop.clock()
-		h.deadline = max(1, now+min(left, math.MaxInt64-now))
+		h.deadline = max(1, h.loop.at(t))
 	}
 	h.schedule()
 }
