@@ -12,6 +12,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
@@ -34,7 +35,7 @@ func TestListenerClosed(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fdtest.Check(t)
-			loop, log := newLoop(t)
+			loop, log := looptest.New(t)
 			netListener := listenTCP(t)
 			addr := netListener.Addr()
 			var causes []error
@@ -55,8 +56,8 @@ func TestListenerClosed(t *testing.T) {
 			if tt.addr && (!errors.As(causes[0], &opError) || opError.Op != "accept" || opError.Addr.String() != addr.String()) {
 				t.Errorf("closed with %v, want a *net.OpError of accept with the address", causes[0])
 			}
-			if len(log.records) != 0 {
-				t.Errorf("told and logged: %q", log.records)
+			if len(log.Records()) != 0 {
+				t.Errorf("told and logged: %q", log.Records())
 			}
 			_ = conn.Close()
 		})
@@ -65,7 +66,7 @@ func TestListenerClosed(t *testing.T) {
 
 // TestPeerSender: a handler finds out who asked, and over which socket.
 func TestPeerSender(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	var d *connection.Datagram
 	var asked []*connection.PeerSender
 	layer := connection.NewMessageDatagrams(message.HandlerFunc(func(from message.Sender, m *message.Message) error {
@@ -118,7 +119,7 @@ func TestPeerFromAddr(t *testing.T) {
 		}
 	}
 
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	d := newDatagram(t, loop, udpSocket(t), connection.DatagramFunc(func(d *connection.Datagram, data []byte, _ connection.Peer) error {
 		if string(data) != "to itself" {
 			t.Errorf("got %q", data)

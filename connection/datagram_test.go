@@ -15,6 +15,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
@@ -68,7 +69,7 @@ func peerOf(conn net.Conn) connection.Peer {
 }
 
 func TestDatagramEcho(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	var clients [3]net.Conn
 	seen := 0
 	var d *connection.Datagram
@@ -112,7 +113,7 @@ func TestDatagramEcho(t *testing.T) {
 // TestDatagramBatch: one callback takes 64, so that others have their turn.
 func TestDatagramBatch(t *testing.T) {
 	const n = 150
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	byCallback := map[uint64]int{}
 	seen := 0
 	d := newDatagram(t, loop, udpSocket(t), connection.DatagramFunc(func(d *connection.Datagram, data []byte, _ connection.Peer) error {
@@ -143,7 +144,7 @@ func TestDatagramBatch(t *testing.T) {
 // TestDatagramBytes: one callback takes about a buffer's worth of bytes.
 func TestDatagramBytes(t *testing.T) {
 	const n = 6
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	byCallback := map[uint64]int{}
 	seen := 0
 	d := newDatagram(t, loop, udpSocket(t), connection.DatagramFunc(func(d *connection.Datagram, _ []byte, _ connection.Peer) error {
@@ -164,7 +165,7 @@ func TestDatagramBytes(t *testing.T) {
 }
 
 func TestDatagramDisabledWithin(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	seen := 0
 	d := newDatagram(t, loop, udpSocket(t), connection.DatagramFunc(func(d *connection.Datagram, _ []byte, _ connection.Peer) error {
 		if !d.Handle().Enabled() {
@@ -191,7 +192,7 @@ func TestDatagramDisabledWithin(t *testing.T) {
 
 // TestDatagramRefused: the kernel reports on a connected socket that nobody listens; the socket survives.
 func TestDatagramRefused(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	nobody := udpSocket(t)
 	to, err := unix.Getsockname(nobody)
 	if err != nil {
@@ -229,7 +230,7 @@ func TestDatagramRefused(t *testing.T) {
 
 func TestDatagramErrors(t *testing.T) {
 	for _, closed := range []bool{false, true} {
-		loop, log := newLoop(t)
+		loop, log := looptest.New(t)
 		config := connection.DatagramConfig{Name: "the socket"}
 		var causes []error
 		if closed {
@@ -241,7 +242,7 @@ func TestDatagramErrors(t *testing.T) {
 		conn := client(t, d)
 		send(t, conn, "x")
 		run(t, loop)
-		found := log.containing("the socket")
+		found := log.Containing("the socket")
 		if closed && (len(causes) != 1 || !errors.Is(causes[0], errTest) || len(found) != 0) {
 			t.Errorf("ended with %v, logged %q", causes, found)
 		}
@@ -252,7 +253,7 @@ func TestDatagramErrors(t *testing.T) {
 }
 
 func TestDatagramWriteErrors(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	d := newDatagram(t, loop, udpSocket(t), connection.DatagramFunc(func(*connection.Datagram, []byte, connection.Peer) error { return nil }), connection.DatagramConfig{})
 	peer := connection.PeerFrom(d.Addr().(*net.UDPAddr).AddrPort())
 	var opError *net.OpError
@@ -271,7 +272,7 @@ func TestDatagramWriteErrors(t *testing.T) {
 }
 
 func TestDatagramOwnership(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	none := connection.DatagramFunc(func(*connection.Datagram, []byte, connection.Peer) error { return nil })
 	d := newDatagram(t, loop, udpSocket(t), none, connection.DatagramConfig{})
 	if want := "udp " + d.Addr().String(); d.Handle().Name() != want {
@@ -284,7 +285,7 @@ func TestDatagramOwnership(t *testing.T) {
 }
 
 func TestMessageDatagrams(t *testing.T) {
-	loop, log := newLoop(t)
+	loop, log := looptest.New(t)
 	var d *connection.Datagram
 	layer := connection.NewMessageDatagrams(message.HandlerFunc(func(from message.Sender, m *message.Message) error {
 		switch m.Command() {
@@ -316,17 +317,17 @@ func TestMessageDatagrams(t *testing.T) {
 	if layer.Skipped() != 10 || d.Received() != 17 || d.Sent() != 4 {
 		t.Errorf("%d skipped, %d received, %d sent", layer.Skipped(), d.Received(), d.Sent())
 	}
-	if n := len(log.containing("no message")); n != 1 {
+	if n := len(log.Containing("no message")); n != 1 {
 		t.Errorf("noise was logged %d times", n)
 	}
-	if n := len(log.containing(errTest.Error())); n != 1 { // two at once; one a second is logged
+	if n := len(log.Containing(errTest.Error())); n != 1 { // two at once; one a second is logged
 		t.Errorf("the handler's error was logged %d times", n)
 	}
 }
 
 // TestSenderIsKept: a sender answers to whom it was made for, whoever has written since.
 func TestSenderIsKept(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	var d *connection.Datagram
 	var senders []message.Sender
 	layer := connection.NewMessageDatagrams(message.HandlerFunc(func(from message.Sender, _ *message.Message) error {
@@ -359,7 +360,7 @@ func TestSenderIsKept(t *testing.T) {
 
 func TestMessageSize(t *testing.T) {
 	for _, size := range []int{0, 100} {
-		loop, _ := newLoop(t)
+		loop, _ := looptest.New(t)
 		layer := connection.NewMessageDatagrams(message.HandlerFunc(nil), connection.MessageDatagramConfig{MaxSize: size})
 		if size == 0 {
 			size = connection.DefaultMaxMessage

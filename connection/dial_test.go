@@ -19,6 +19,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
@@ -33,7 +34,7 @@ type outcome struct {
 // connect does the work on a loop of its own.
 func connect(tb testing.TB, c connection.Connect) (o outcome) {
 	tb.Helper()
-	loop, _ := newLoop(tb)
+	loop, _ := looptest.New(tb)
 	within := true
 	if _, err := c.Dial(loop, func(t connection.Transport, err error) {
 		if within {
@@ -216,7 +217,7 @@ func TestConnectCancel(t *testing.T) {
 	} {
 		for _, byLoop := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
-				loop, _ := newLoop(t)
+				loop, _ := looptest.New(t)
 				var ends []error
 				cancel, err := c.Dial(loop, func(_ connection.Transport, err error) { ends = append(ends, err) })
 				if err != nil {
@@ -246,7 +247,7 @@ func TestConnectCancel(t *testing.T) {
 					t.Errorf("done was called with %v, want %v", ends, communicator.ErrClosed)
 				}
 				if name == "look-up" {
-					if err := await(t, lookedUp, "the end of the look-up"); !errors.Is(err, context.Canceled) {
+					if err := looptest.Await(t, lookedUp, "the end of the look-up"); !errors.Is(err, context.Canceled) {
 						t.Errorf("the look-up ended with %v", err)
 					}
 				}
@@ -257,7 +258,7 @@ func TestConnectCancel(t *testing.T) {
 
 // TestDialFails: what Dial itself refuses is returned, and nothing stays in the loop.
 func TestDialFails(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	h := &handler{close: func(*connection.Stream, error) { t.Error("HandleClose was called too") }}
 	if _, err := connection.DialStream(loop, badDialer{}, h, connection.StreamConfig{}); !errors.Is(err, errTest) {
 		t.Errorf("DialStream: %v", err)
@@ -301,7 +302,7 @@ func TestFromConn(t *testing.T) {
 		if at.network == "tcp" && (socket.LocalAddr().String() != local || socket.RemoteAddr().String() != remote) {
 			t.Errorf("addresses %v, %v, were %s, %s", socket.LocalAddr(), socket.RemoteAddr(), local, remote)
 		}
-		loop, _ := newLoop(t)
+		loop, _ := looptest.New(t)
 		newStream(t, loop, socket, connection.DataFunc(func(s *connection.Stream, data []byte) (int, error) { return s.Write(data) }), connection.StreamConfig{})
 		if _, err := io.WriteString(client, "hello"); err != nil {
 			t.Fatal(err)

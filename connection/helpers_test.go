@@ -7,46 +7,28 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 func TestMain(m *testing.M) { fdtest.Main(m) }
-
-// patience is how long a test waits for what has to happen. It only matters when something is broken.
-const patience = 20 * time.Second
 
 var (
 	errTest     = errors.New("an error of the test")
 	errPatience = errors.New("the test's patience is over")
 )
 
-// newLoop makes a loop that is given back at the end of the test, and its log.
-func newLoop(tb testing.TB) (connection.Loop, *logs) {
-	tb.Helper()
-	l := &logs{}
-	loop, err := communicator.New(communicator.Config{Logger: slog.New(l)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = loop.Close() })
-	return loop, l
-}
-
 // run runs the loop on this goroutine until it ends; its error must be nil.
 func run(tb testing.TB, loop connection.Loop) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, errPatience)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), looptest.Patience, errPatience)
 	defer cancel()
 	if err := loop.Run(ctx); err != nil {
 		for _, info := range loop.Sources() {
@@ -71,27 +53,6 @@ func start(tb testing.TB, loop connection.Loop) (ended <-chan struct{}) {
 	return done
 }
 
-// do runs f on a loop that runs on another goroutine.
-func do(tb testing.TB, loop connection.Loop, f func()) {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := loop.Do(ctx, func() error { f(); return nil }); err != nil {
-		tb.Fatalf("Do: %v", err)
-	}
-}
-
-// await waits for a channel.
-func await[T any](tb testing.TB, c <-chan T, what string) (value T) {
-	tb.Helper()
-	select {
-	case value = <-c:
-	case <-time.After(patience):
-		tb.Fatalf("waited in vain for %s", what)
-	}
-	return value
-}
-
 // dial makes a blocking connection, closed at the end of the test.
 func dial(tb testing.TB, addr net.Addr) net.Conn {
 	tb.Helper()
@@ -100,7 +61,7 @@ func dial(tb testing.TB, addr net.Addr) net.Conn {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(looptest.Patience)); err != nil {
 		tb.Fatal(err)
 	}
 	return conn
@@ -122,40 +83,6 @@ func expectEnd(tb testing.TB, r io.Reader) {
 	if _, err := io.Copy(io.Discard, r); errors.As(err, &netError) && netError.Timeout() {
 		tb.Fatalf("read: %v; want the end", err)
 	}
-}
-
-// logs is a slog.Handler that keeps what is logged.
-type logs struct {
-	mu      sync.Mutex
-	records []string
-}
-
-func (l *logs) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
-func (l *logs) WithAttrs([]slog.Attr) slog.Handler               { return l }
-func (l *logs) WithGroup(string) slog.Handler                    { return l }
-
-func (l *logs) Handle(_ context.Context, r slog.Record) error {
-	text := r.Level.String() + " " + r.Message
-	r.Attrs(func(a slog.Attr) bool {
-		text += " " + a.String()
-		return true
-	})
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.records = append(l.records, text)
-	return nil
-}
-
-// containing returns what was logged with that in it.
-func (l *logs) containing(part string) (found []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range l.records {
-		if strings.Contains(r, part) {
-			found = append(found, r)
-		}
-	}
-	return found
 }
 
 // pieces is a Transport in memory: each Read gives one piece of input, then end; Write takes no more than room, if

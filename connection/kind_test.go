@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 // pair makes two connected Unix sockets of a kind.
@@ -38,7 +39,7 @@ func pipe(tb testing.TB) (fd, peer int) {
 func TestWrongKind(t *testing.T) {
 	fdtest.Check(t)
 	newDatagram := func(fd int) error {
-		loop, _ := newLoop(t)
+		loop, _ := looptest.New(t)
 		d, err := connection.NewDatagram(loop, fd, connection.DatagramFunc(nil), connection.DatagramConfig{})
 		if (d == nil) != (err != nil) {
 			t.Errorf("NewDatagram: %v, %v", d, err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
@@ -53,7 +54,7 @@ func pieced(rng *rand.Rand, text string) (parts []string) {
 // it, or sends so much that it is held above its high-water mark, and goes on a turn later.
 func handledLines(t *testing.T, rng *rand.Rand, in ...string) (lines []string, cause error) {
 	t.Helper()
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	p := newPieces(t, in...)
 	p.room = 0
 	later := func(f func()) {
@@ -119,7 +120,7 @@ func TestLongLineInSmallPieces(t *testing.T) {
 		}
 	}
 	var got []string
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	_, err := connection.NewMessageConn(loop, newPieces(t, parts...), message.HandlerFunc(func(_ message.Sender, m *message.Message) error {
 		text, err := m.MarshalText()
 		got = append(got, string(text))
@@ -146,7 +147,7 @@ func TestLongLineInSmallPieces(t *testing.T) {
 func TestMessageConnDrained(t *testing.T) {
 	for _, want := range []error{nil, errTest} {
 		fdtest.Check(t)
-		loop, _ := newLoop(t)
+		loop, _ := looptest.New(t)
 		p := newPieces(t)
 		p.end = connection.ErrWouldBlock
 		drains := 0

@@ -18,6 +18,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -68,7 +69,7 @@ func TestListenOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		addr := l.Addr()
-		loop, _ := newLoop(t)
+		loop, _ := looptest.New(t)
 		listener := listenOn(t, loop, l, greet, connection.ListenConfig{})
 		if listener.Addr().Network() != addr.Network() || listener.Addr().String() != addr.String() {
 			t.Errorf("its address is %v, was %v", listener.Addr(), addr)
@@ -80,8 +81,8 @@ func TestListenOn(t *testing.T) {
 			expectEnd(t, conn)
 			_ = conn.Close()
 		}
-		do(t, loop, listener.Close)
-		await(t, ended, "the end of the loop")
+		looptest.Do(t, loop, listener.Close)
+		looptest.Await(t, ended, "the end of the loop")
 		if conn, err := net.Dial(at.network, addr.String()); err == nil {
 			_ = conn.Close()
 			t.Errorf("%v: still listening after Close", addr)
@@ -93,7 +94,7 @@ func TestListenOn(t *testing.T) {
 }
 
 func TestListenOnWhatHasNoDescriptor(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	l := &noListener{}
 	if _, err := connection.ListenOn(loop, l, greet, connection.ListenConfig{}); !errors.Is(err, connection.ErrNotDescriptor) || !l.closed {
 		t.Errorf("ListenOn: %v, closed: %v", err, l.closed)
@@ -118,7 +119,7 @@ func (l *noListener) Close() error {
 // TestBatch: one callback accepts so many connections and no more.
 func TestBatch(t *testing.T) {
 	const n, batch = 10, 4
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	l := listenTCP(t)
 	for range n {
 		dial(t, l.Addr())
@@ -161,7 +162,7 @@ func TestExhausted(t *testing.T) {
 			refusing = true
 			return acceptError(errno)
 		})
-		loop, log := newLoop(t)
+		loop, log := looptest.New(t)
 		l := listenTCP(t)
 		var conns []net.Conn
 		for range 5 {
@@ -197,7 +198,7 @@ func TestExhausted(t *testing.T) {
 		for _, conn := range conns[3:] {
 			expect(t, conn, "welcome")
 		}
-		if found := log.containing("the listener"); len(found) != 1 || !strings.HasPrefix(found[0], "WARN") {
+		if found := log.Containing("the listener"); len(found) != 1 || !strings.HasPrefix(found[0], "WARN") {
 			t.Errorf("%v: logged %q, want one warning for the whole shortage", errno, found)
 		}
 	}
@@ -213,7 +214,7 @@ func TestNoMemory(t *testing.T) {
 		failed = true
 		return acceptError(syscall.ENOBUFS)
 	})
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	l := listenTCP(t)
 	conn := dial(t, l.Addr())
 	_ = conn.(*net.TCPConn).CloseWrite()
@@ -231,7 +232,7 @@ func TestNoMemory(t *testing.T) {
 
 // TestCloseWhileResting: a rest doesn't keep a listener.
 func TestCloseWhileResting(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	l := listenTCP(t)
 	dial(t, l.Addr())
 	var listener *connection.Listener
@@ -257,7 +258,7 @@ func TestGaveUp(t *testing.T) {
 		errnos = errnos[1:]
 		return acceptError(errno)
 	})
-	loop, log := newLoop(t)
+	loop, log := looptest.New(t)
 	l := listenTCP(t)
 	conn := dial(t, l.Addr())
 	_ = conn.(*net.TCPConn).CloseWrite()
@@ -268,27 +269,27 @@ func TestGaveUp(t *testing.T) {
 	}, connection.ListenConfig{})
 	run(t, loop)
 	expect(t, conn, "welcome")
-	if len(log.records) != 0 {
-		t.Errorf("logged %q", log.records)
+	if len(log.Records()) != 0 {
+		t.Errorf("logged %q", log.Records())
 	}
 }
 
 // TestAcceptFails: what is neither of these ends the listener, with a warning.
 func TestAcceptFails(t *testing.T) {
 	hookAccept(t, func(int) error { return acceptError(syscall.EINVAL) })
-	loop, log := newLoop(t)
+	loop, log := looptest.New(t)
 	l := listenTCP(t)
 	dial(t, l.Addr())
 	listenOn(t, loop, l, greet, connection.ListenConfig{})
 	run(t, loop)
-	if found := log.containing("invalid argument"); len(found) != 1 || !strings.HasPrefix(found[0], "WARN") || !strings.Contains(found[0], "accept tcp") {
-		t.Errorf("logged %q", log.records)
+	if found := log.Containing("invalid argument"); len(found) != 1 || !strings.HasPrefix(found[0], "WARN") || !strings.Contains(found[0], "accept tcp") {
+		t.Errorf("logged %q", log.Records())
 	}
 }
 
 // TestAcceptor: anything that accepts will do.
 func TestAcceptor(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	a := &acceptor{pieces: newPieces(t)}
 	for range 3 {
 		a.transports = append(a.transports, newPieces(t, "data"))
@@ -350,7 +351,7 @@ func TestRealShortage(t *testing.T) {
 		}
 		return
 	}
-	loop, log := newLoop(t)
+	loop, log := looptest.New(t)
 	l := listenTCP(t)
 	addr := l.Addr()
 	served := make(chan *connection.Stream, 100)
@@ -361,7 +362,7 @@ func TestRealShortage(t *testing.T) {
 	start(t, loop)
 	warm := dial(t, addr) // so that nothing of the runtime's is opened later
 	defer warm.Close()
-	await(t, served, "the first connection")
+	looptest.Await(t, served, "the first connection")
 
 	// Client and server share the process: as soon as one more client's socket can be made, none is left to accept.
 	used := lowestFree(t)
@@ -372,8 +373,8 @@ func TestRealShortage(t *testing.T) {
 	refused := dial(t, addr)
 	expectEnd(t, refused)
 	var turns uint64
-	do(t, loop, func() { turns = loop.Stats().Turns })
-	do(t, loop, func() {
+	looptest.Do(t, loop, func() { turns = loop.Stats().Turns })
+	looptest.Do(t, loop, func() {
 		if listener.Refused() != 1 || listener.Accepted() != 1 {
 			t.Errorf("%d refused, %d accepted", listener.Refused(), listener.Accepted())
 		}
@@ -381,13 +382,13 @@ func TestRealShortage(t *testing.T) {
 			t.Errorf("%d turns", turns)
 		}
 	})
-	if len(log.containing("too many open files")) == 0 {
-		t.Errorf("logged %q", log.records)
+	if len(log.Containing("too many open files")) == 0 {
+		t.Errorf("logged %q", log.Records())
 	}
 	_ = refused.Close()
 	_ = warm.Close() // its descriptor and that of its server become free
 	again := dial(t, addr)
-	await(t, served, "a connection after the shortage")
+	looptest.Await(t, served, "a connection after the shortage")
 	_ = again.Close()
 }
 

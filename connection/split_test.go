@@ -13,13 +13,14 @@ import (
 	"testing"
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
 // framesOf splits pieces of input on a loop of its own.
 func framesOf(tb testing.TB, split bufio.SplitFunc, in ...string) (frames []string, cause error) {
 	tb.Helper()
-	loop, _ := newLoop(tb)
+	loop, _ := looptest.New(tb)
 	h := &frameHandler{frame: func(frame []byte) { frames = append(frames, string(frame)) }, cause: &cause}
 	newStream(tb, loop, newPieces(tb, in...), connection.Split(split, h), connection.StreamConfig{})
 	run(tb, loop)
@@ -143,7 +144,7 @@ func countLines(text string) (messages, skipped int, unended bool) {
 
 func checkMessages(tb testing.TB, text string, at ...int) {
 	tb.Helper()
-	loop, log := newLoop(tb)
+	loop, log := looptest.New(tb)
 	p := newPieces(tb, cut(text, at...)...)
 	var cause error
 	handled := 0
@@ -170,7 +171,7 @@ func checkMessages(tb testing.TB, text string, at ...int) {
 	if !errors.Is(cause, want) {
 		tb.Errorf("%q: ended with %v, want %v", text, cause, want)
 	}
-	if n := len(log.containing("no message")); n != min(1, skipped) {
+	if n := len(log.Containing("no message")); n != min(1, skipped) {
 		tb.Errorf("%q: %d lines logged for %d skipped", text, n, skipped)
 	}
 	ok, invalid := 0, 0
@@ -221,7 +222,7 @@ func FuzzMessageLines(f *testing.F) {
 // TestCork: the answers to the frames of one read are one write, also when the stream is closed behind them.
 func TestCork(t *testing.T) {
 	for _, closing := range []bool{false, true} {
-		loop, _ := newLoop(t)
+		loop, _ := looptest.New(t)
 		p := newPieces(t, strings.Repeat("x\n", 1000))
 		n := 0
 		h := connection.FrameFunc(func(s *connection.Stream, _ []byte) error {
@@ -246,7 +247,7 @@ func TestCork(t *testing.T) {
 
 // TestCorkedError: what was answered before a handler failed is written.
 func TestCorkedError(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	p := newPieces(t, "1\n2\n3\n")
 	h := connection.FrameFunc(func(s *connection.Stream, frame []byte) error {
 		if string(frame) == "3" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 // handler is a StreamHandler of functions; one that is nil does nothing.
@@ -60,7 +61,7 @@ func newStream(tb testing.TB, loop connection.Loop, t connection.Transport, h co
 
 // TestPartialWrites lets the transport take little at a time.
 func TestPartialWrites(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	p := newPieces(t)
 	p.end = connection.ErrWouldBlock
 	p.quiet()
@@ -100,7 +101,7 @@ func TestPartialWrites(t *testing.T) {
 // TestWriteErrors: an error of the transport ends the stream with it, whoever writes.
 func TestWriteErrors(t *testing.T) {
 	for _, queued := range []bool{false, true} {
-		loop, _ := newLoop(t)
+		loop, _ := looptest.New(t)
 		p := &failing{pieces: newPieces(t)}
 		p.end = connection.ErrWouldBlock
 		p.room = 0
@@ -142,7 +143,7 @@ func (f *failing) Write(b []byte) (int, error) {
 
 // TestReadError ends the stream with that cause, and so does data that comes with it, unseen by nobody.
 func TestReadError(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	p := newPieces(t, "data")
 	p.end = errTest
 	var cause error
@@ -156,7 +157,7 @@ func TestReadError(t *testing.T) {
 
 // TestDataWithEOF: an io.Reader may give its last bytes together with the end.
 func TestDataWithEOF(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	p := &lastWithEOF{newPieces(t, "all of ", "it")}
 	var got string
 	h := &handler{data: func(_ *connection.Stream, data []byte) (int, error) {
@@ -182,7 +183,7 @@ func (l *lastWithEOF) Read(b []byte) (int, error) {
 
 // TestNoHalfClose: a transport that can't end one side alone closes when all is written.
 func TestNoHalfClose(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	p := newPieces(t)
 	p.end = connection.ErrWouldBlock
 	p.quiet()
@@ -207,7 +208,7 @@ func TestNoHalfClose(t *testing.T) {
 
 // TestOwnership: NewStream owns the transport also when it fails.
 func TestOwnership(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	p := newPieces(t)
 	var causes []error
 	h := &handler{
@@ -234,7 +235,7 @@ func TestOwnership(t *testing.T) {
 
 // TestLoopsBuffer: what a handler leaves is kept apart from the buffer that all streams share.
 func TestLoopsBuffer(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	const n = 5
 	var want, got [n][]string
 	for i := range n {
@@ -264,7 +265,7 @@ func TestLoopsBuffer(t *testing.T) {
 
 // TestFairness: one stream with endless input doesn't keep another of the same priority waiting.
 func TestFairness(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	endless := newPieces(t, strings.Repeat("x", 100*communicator.BufferSize))
 	reads := 0
 	newStream(t, loop, endless, &handler{data: func(s *connection.Stream, data []byte) (int, error) {
@@ -284,7 +285,7 @@ func TestFairness(t *testing.T) {
 }
 
 func TestDataFunc(t *testing.T) {
-	loop, _ := newLoop(t)
+	loop, _ := looptest.New(t)
 	p := newPieces(t, "one", "two")
 	newStream(t, loop, p, connection.DataFunc(func(s *connection.Stream, data []byte) (int, error) {
 		return s.Write(bytes.ToUpper(data))

@@ -4,6 +4,7 @@ package tcp_test
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"syscall"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 )
 
@@ -26,7 +28,7 @@ func TestListenWithoutHostInUse(t *testing.T) {
 			t.Skipf("%s: %v", name, err)
 		}
 		_, port, _ := net.SplitHostPort(taken.Addr().String())
-		loop := newLoop(t)
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
 		l, err := tcp.Listen(loop, ":"+port, refuse, tcp.ListenConfig{})
 		if err == nil {
 			t.Errorf("%s: listens at %v beside another", name, l.Addr())
@@ -47,7 +49,7 @@ func TestAcceptedNoDelay(t *testing.T) {
 	fdtest.Check(t)
 	for _, address := range []string{":0", "127.0.0.1:0"} {
 		for _, delay := range []bool{false, true} {
-			loop := newLoop(t)
+			loop := looptest.NewLogging(t, slog.DiscardHandler)
 			noDelay := -1
 			var l *connection.Listener
 			l, err := tcp.Listen(loop, address, func(_ connection.Loop, transport connection.Transport) (err error) {
@@ -60,7 +62,7 @@ func TestAcceptedNoDelay(t *testing.T) {
 			}
 			_, port, _ := net.SplitHostPort(l.Addr().String())
 			greeted(t, loop, tcp.Dialer{Address: "127.0.0.1:" + port})
-			run(t, loop)
+			looptest.Run(t, loop)
 			if on := noDelay != 0; noDelay < 0 || on == delay {
 				t.Errorf("%s, Delay %v: TCP_NODELAY is %d", address, delay, noDelay)
 			}

@@ -18,29 +18,9 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 )
-
-const patience = 20 * time.Second
-
-func newLoop(tb testing.TB) *communicator.Communicator {
-	tb.Helper()
-	loop, err := communicator.New(communicator.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = loop.Close() })
-	return loop
-}
-
-func run(tb testing.TB, loop *communicator.Communicator) {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := loop.Run(ctx); err != nil {
-		tb.Fatalf("Run: %v", err)
-	}
-}
 
 // greet serves one connection by a word, and closes the listener.
 func greet(l **connection.Listener) connection.Serve {
@@ -119,7 +99,7 @@ func TestListenErrors(t *testing.T) {
 		{"127.0.0.1:99999", nil},
 		{"127.0.0.1:nonsense", nil},
 	} {
-		loop := newLoop(t)
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
 		_, err := tcp.Listen(loop, tt.address, refuse, tcp.ListenConfig{})
 		var opError *net.OpError
 		if !errors.As(err, &opError) || opError.Op != "listen" || opError.Net != "tcp" {
@@ -130,7 +110,7 @@ func TestListenErrors(t *testing.T) {
 			t.Errorf("%q: %v, want %v with the address", tt.address, err, tt.want)
 		}
 	}
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	_ = loop.Close()
 	if _, err := tcp.Listen(loop, "127.0.0.1:0", refuse, tcp.ListenConfig{}); !errors.Is(err, communicator.ErrClosed) {
 		t.Errorf("a loop that has ended: %v", err)
@@ -138,7 +118,7 @@ func TestListenErrors(t *testing.T) {
 }
 
 func TestListenAgainAtOnce(t *testing.T) {
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	var l *connection.Listener
 	l, err := tcp.Listen(loop, "127.0.0.1:0", greet(&l), tcp.ListenConfig{})
 	if err != nil {
@@ -146,13 +126,13 @@ func TestListenAgainAtOnce(t *testing.T) {
 	}
 	address := l.Addr().String()
 	greeted(t, loop, tcp.Dialer{Address: address})
-	run(t, loop) // the server closed first, so its side of the port is in TIME_WAIT
-	loop = newLoop(t)
+	looptest.Run(t, loop) // the server closed first, so its side of the port is in TIME_WAIT
+	loop = looptest.NewLogging(t, slog.DiscardHandler)
 	if l, err = tcp.Listen(loop, address, greet(&l), tcp.ListenConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	l.Close()
-	run(t, loop)
+	looptest.Run(t, loop)
 }
 
 // TestAddresses listens in one way and dials in another.
@@ -178,7 +158,7 @@ func TestAddresses(t *testing.T) {
 			if tt.ipv6 {
 				requireIPv6(t)
 			}
-			loop := newLoop(t)
+			loop := looptest.NewLogging(t, slog.DiscardHandler)
 			var l *connection.Listener
 			l, err := tcp.Listen(loop, net.JoinHostPort(tt.listen, "0"), greet(&l), tcp.ListenConfig{})
 			if err != nil {
@@ -195,7 +175,7 @@ func TestAddresses(t *testing.T) {
 					t.Errorf("connected from %v to %v", s.LocalAddr(), remote)
 				}
 			}
-			run(t, loop)
+			looptest.Run(t, loop)
 			if c.got != "welcome" || c.cause != nil || !c.opened {
 				t.Errorf("got %q, ended with %v", c.got, c.cause)
 			}
@@ -206,7 +186,7 @@ func TestAddresses(t *testing.T) {
 // TestIPv6Only: an IPv6 address is none for IPv4.
 func TestIPv6Only(t *testing.T) {
 	requireIPv6(t)
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	l, err := tcp.Listen(loop, "[::1]:0", refuse, tcp.ListenConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -218,11 +198,11 @@ func TestIPv6Only(t *testing.T) {
 	}
 	also.Close()
 	l.Close()
-	run(t, loop)
+	looptest.Run(t, loop)
 }
 
 func TestDialErrors(t *testing.T) {
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	for _, address := range []string{"", "127.0.0.1", "127.0.0.1:1:2", "[::1"} {
 		_, err := connection.DialStream(loop, tcp.Dialer{Address: address}, &client{}, connection.StreamConfig{})
 		var opError *net.OpError
@@ -239,7 +219,7 @@ func TestDialErrors(t *testing.T) {
 			}
 		}()
 	}
-	run(t, loop)
+	looptest.Run(t, loop)
 }
 
 // unresolving is a resolver that can't reach its server; asked, if not nil, is told, and then waits for the end of the
@@ -266,7 +246,7 @@ func TestDialSeveralAddresses(t *testing.T) {
 		t.Skipf("localhost is %v, %v: the test wants two addresses", ips, err)
 	}
 	for _, ip := range ips {
-		loop := newLoop(t)
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
 		var l *connection.Listener
 		l, err := tcp.Listen(loop, netip.AddrPortFrom(ip.Unmap(), 0).String(), greet(&l), tcp.ListenConfig{})
 		if err != nil {
@@ -274,7 +254,7 @@ func TestDialSeveralAddresses(t *testing.T) {
 		}
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		c := greeted(t, loop, tcp.Dialer{Address: "localhost:" + port})
-		run(t, loop)
+		looptest.Run(t, loop)
 		if c.got != "welcome" || c.cause != nil {
 			t.Errorf("%v: got %q, ended with %v", ip, c.got, c.cause)
 		}
@@ -282,11 +262,11 @@ func TestDialSeveralAddresses(t *testing.T) {
 }
 
 func TestDialRefusedByName(t *testing.T) {
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	d := nowhere(t).(tcp.Dialer)
 	_, port, _ := net.SplitHostPort(d.Address)
 	c := greeted(t, loop, tcp.Dialer{Address: "localhost:" + port})
-	run(t, loop)
+	looptest.Run(t, loop)
 	if !errors.Is(c.cause, syscall.ECONNREFUSED) || !strings.Contains(c.cause.Error(), d.Address) {
 		t.Errorf("ended with %v", c.cause)
 	}
@@ -300,7 +280,7 @@ func TestCancelLookup(t *testing.T) {
 		"loop":  func(s *connection.Stream) { s.Loop().Stop(nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			loop := newLoop(t)
+			loop := looptest.NewLogging(t, slog.DiscardHandler)
 			asked := make(chan bool, 1)
 			c := &client{}
 			s, err := connection.DialStream(loop, tcp.Dialer{Address: "host.invalid:1", Resolver: unresolving(asked)}, c, connection.StreamConfig{})
@@ -311,7 +291,7 @@ func TestCancelLookup(t *testing.T) {
 				<-asked
 				_ = loop.Post(func() { end(s) })
 			}()
-			run(t, loop)
+			looptest.Run(t, loop)
 			if c.closed != 1 || c.opened || (c.cause != nil) != (name == "loop") {
 				t.Errorf("ended %d times with %v", c.closed, c.cause)
 			}
@@ -320,10 +300,10 @@ func TestCancelLookup(t *testing.T) {
 }
 
 func TestLookupTimeout(t *testing.T) {
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	began := time.Now()
 	c := greeted(t, loop, tcp.Dialer{Address: "host.invalid:1", Resolver: unresolving(make(chan bool)), Timeout: 30 * time.Millisecond})
-	run(t, loop)
+	looptest.Run(t, loop)
 	if !errors.Is(c.cause, connection.ErrDialTimeout) {
 		t.Errorf("ended with %v, want %v", c.cause, connection.ErrDialTimeout)
 	}
@@ -335,7 +315,7 @@ func TestLookupTimeout(t *testing.T) {
 // TestOptions looks at what the kernel was told.
 func TestOptions(t *testing.T) {
 	for _, delay := range []bool{false, true} {
-		loop := newLoop(t)
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
 		const size = 50_000
 		check := func(s *connection.Stream) {
 			for _, option := range []struct{ level, name, least, most int }{
@@ -371,7 +351,7 @@ func TestOptions(t *testing.T) {
 		}
 		c := greeted(t, loop, tcp.Dialer{Address: l.Addr().String(), Delay: delay, SendBuffer: size, ReceiveBuffer: size})
 		c.open = check
-		run(t, loop)
+		looptest.Run(t, loop)
 		if !c.opened {
 			t.Error("not connected")
 		}

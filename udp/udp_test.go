@@ -18,32 +18,12 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 	"github.com/eventdispatcher-go/eventdispatcher/udp"
 )
 
 func TestMain(m *testing.M) { fdtest.Main(m) }
-
-const patience = 20 * time.Second
-
-func newLoop(tb testing.TB) *communicator.Communicator {
-	tb.Helper()
-	loop, err := communicator.New(communicator.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = loop.Close() })
-	return loop
-}
-
-func run(tb testing.TB, loop *communicator.Communicator) {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := loop.Run(ctx); err != nil {
-		tb.Fatalf("Run: %v", err)
-	}
-}
 
 // once echoes one datagram.
 var once = connection.DatagramFunc(func(d *connection.Datagram, data []byte, from connection.Peer) error {
@@ -68,7 +48,7 @@ func TestListenErrors(t *testing.T) {
 		{"127.0.0.1:99999", nil},
 		{"127.0.0.1:nonsense", nil},
 	} {
-		_, err := udp.Listen(newLoop(t), tt.address, once, udp.ListenConfig{})
+		_, err := udp.Listen(looptest.NewLogging(t, slog.DiscardHandler), tt.address, once, udp.ListenConfig{})
 		var opError *net.OpError
 		if !errors.As(err, &opError) || opError.Op != "listen" || opError.Net != "udp" {
 			t.Errorf("%q: %v, want a *net.OpError of listen udp", tt.address, err)
@@ -78,7 +58,7 @@ func TestListenErrors(t *testing.T) {
 			t.Errorf("%q: %v, want %v with the address", tt.address, err, tt.want)
 		}
 	}
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	_ = loop.Close()
 	if _, err := udp.Listen(loop, "127.0.0.1:0", once, udp.ListenConfig{}); !errors.Is(err, communicator.ErrClosed) {
 		t.Errorf("a loop that has ended: %v", err)
@@ -107,7 +87,7 @@ func TestAddresses(t *testing.T) {
 				}
 				_ = l.Close()
 			}
-			loop := newLoop(t)
+			loop := looptest.NewLogging(t, slog.DiscardHandler)
 			var peer connection.Peer
 			d, err := udp.Listen(loop, net.JoinHostPort(tt.listen, "0"), connection.DatagramFunc(
 				func(d *connection.Datagram, data []byte, from connection.Peer) error {
@@ -130,11 +110,11 @@ func TestAddresses(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(patience))
+			_ = conn.SetDeadline(time.Now().Add(looptest.Patience))
 			if _, err := conn.Write([]byte("hello")); err != nil {
 				t.Fatal(err)
 			}
-			run(t, loop)
+			looptest.Run(t, loop)
 			buf := make([]byte, 100)
 			if n, err := conn.Read(buf); string(buf[:n]) != "hello" || err != nil {
 				t.Errorf("the echo is %q, %v", buf[:n], err)
@@ -148,7 +128,7 @@ func TestAddresses(t *testing.T) {
 
 // TestBetweenTwo has two sockets of a loop write to each other first, one of them IPv4 and one for both.
 func TestBetweenTwo(t *testing.T) {
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	a, err := udp.Listen(loop, ":0", once, udp.ListenConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +149,7 @@ func TestBetweenTwo(t *testing.T) {
 	if err := a.WriteTo(nil, connection.PeerFrom(b.Addr().(*net.UDPAddr).AddrPort())); err != nil {
 		t.Errorf("IPv4 from a socket for both: %v", err)
 	}
-	run(t, loop)
+	looptest.Run(t, loop)
 	if got != "" && got != "hello" {
 		t.Errorf("got %q", got)
 	}
@@ -180,7 +160,7 @@ func TestBetweenTwo(t *testing.T) {
 }
 
 func TestBuffers(t *testing.T) {
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	const size = 50_000
 	if _, err := udp.Listen(loop, "127.0.0.1:0", once, udp.ListenConfig{SendBuffer: size, ReceiveBuffer: size}); err != nil {
 		t.Fatal(err)

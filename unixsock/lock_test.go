@@ -3,12 +3,14 @@
 package unixsock_test
 
 import (
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/unixsock"
 )
 
@@ -23,7 +25,7 @@ func TestLockedFolder(t *testing.T) {
 	if err := unix.Flock(fd, unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	done := make(chan bool)
 	go func() {
 		l := mustListen(t, loop, filepath.Join(dir, "s"), unixsock.ListenConfig{})
@@ -37,5 +39,5 @@ func TestLockedFolder(t *testing.T) {
 		_ = unix.Flock(fd, unix.LOCK_UN)
 		<-done
 	}
-	run(t, loop)
+	looptest.Run(t, loop)
 }

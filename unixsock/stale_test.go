@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 	"github.com/eventdispatcher-go/eventdispatcher/unixsock"
 )
@@ -37,7 +39,7 @@ func TestTwoReplaceAStaleFile(t *testing.T) {
 		}
 		var loops [rivals]*communicator.Communicator
 		for i := range loops {
-			loops[i] = newLoop(t)
+			loops[i] = looptest.NewLogging(t, slog.DiscardHandler)
 		}
 		var errs [rivals]error
 		var listeners [rivals]*connection.Listener
@@ -108,7 +110,7 @@ func answer(t *testing.T, loop *communicator.Communicator, path string) int {
 		return -1
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(looptest.Patience))
 	ctx, end := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -130,15 +132,15 @@ func TestNULInPath(t *testing.T) {
 	fdtest.Check(t)
 	dir := t.TempDir()
 	for _, path := range []string{filepath.Join(dir, "a\x00b"), filepath.Join(dir, "a\x00"), "\x00abstract", "@a\x00b"} {
-		_, err := unixsock.Listen(newLoop(t), path, welcome, unixsock.ListenConfig{})
+		_, err := unixsock.Listen(looptest.NewLogging(t, slog.DiscardHandler), path, welcome, unixsock.ListenConfig{})
 		var opError *net.OpError
 		if !errors.Is(err, sys.ErrPath) || !errors.As(err, &opError) || opError.Op != "listen" {
 			t.Errorf("Listen on %q: %v, want %v", path, err, sys.ErrPath)
 		}
-		loop := newLoop(t)
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
 		c := &client{}
 		dial(t, loop, path, c)
-		run(t, loop)
+		looptest.Run(t, loop)
 		if !errors.Is(c.cause, sys.ErrPath) || !errors.As(c.cause, &opError) || opError.Op != "dial" {
 			t.Errorf("dialling %q: %v, want %v", path, c.cause, sys.ErrPath)
 		}
@@ -157,7 +159,7 @@ func TestStaleFileLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(rawListen(t, used, 10))
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	l := mustListen(t, loop, stale, unixsock.ListenConfig{})
 	if _, err := unixsock.Listen(loop, used, welcome, unixsock.ListenConfig{}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("Listen: %v", err)
@@ -171,5 +173,5 @@ func TestStaleFileLeavesNothing(t *testing.T) {
 		t.Errorf("the folder has %s, %v", got, err)
 	}
 	l.Close()
-	run(t, loop)
+	looptest.Run(t, loop)
 }

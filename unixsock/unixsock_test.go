@@ -3,7 +3,6 @@
 package unixsock_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,35 +13,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/unixsock"
 )
-
-const patience = 20 * time.Second
-
-func newLoop(tb testing.TB) *communicator.Communicator {
-	tb.Helper()
-	loop, err := communicator.New(communicator.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = loop.Close() })
-	return loop
-}
-
-func run(tb testing.TB, loop *communicator.Communicator) {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := loop.Run(ctx); err != nil {
-		tb.Fatalf("Run: %v", err)
-	}
-}
 
 // welcome serves each connection by a word.
 func welcome(loop connection.Loop, t connection.Transport) error {
@@ -108,7 +86,7 @@ func TestNames(t *testing.T) {
 		fmt.Sprintf("@%d/with a/slash", os.Getpid()),
 		filepath.Join(dir, strings.Repeat("x", 107-len(dir)-1)), // the longest
 	} {
-		loop := newLoop(t)
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
 		l := mustListen(t, loop, name, unixsock.ListenConfig{})
 		if l.Addr().Network() != "unix" || l.Addr().String() != name {
 			t.Errorf("listens at %s %s, want %s", l.Addr().Network(), l.Addr(), name)
@@ -116,12 +94,12 @@ func TestNames(t *testing.T) {
 		if want := name[0] != '@'; exists(name) != want {
 			t.Errorf("%s: has a file: %v, want %v", name, !want, want)
 		}
-		if _, err := unixsock.Listen(newLoop(t), name, welcome, unixsock.ListenConfig{}); !errors.Is(err, syscall.EADDRINUSE) {
+		if _, err := unixsock.Listen(looptest.NewLogging(t, slog.DiscardHandler), name, welcome, unixsock.ListenConfig{}); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("%s: listening twice: %v", name, err)
 		}
 		c := &client{close: l.Close}
 		s := dial(t, loop, name, c)
-		run(t, loop)
+		looptest.Run(t, loop)
 		if c.got != "welcome" || c.cause != nil {
 			t.Errorf("%s: got %q, ended with %v", name, c.got, c.cause)
 		}
@@ -143,7 +121,7 @@ func TestListenErrors(t *testing.T) {
 		filepath.Join(dir, "missing", "s"):           syscall.ENOENT,
 		dir:                                          syscall.EADDRINUSE,
 	} {
-		loop := newLoop(t)
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
 		_, err := unixsock.Listen(loop, path, welcome, unixsock.ListenConfig{})
 		var opError *net.OpError
 		if !errors.As(err, &opError) || opError.Op != "listen" || opError.Net != "unix" || opError.Addr.String() != path {
@@ -161,7 +139,7 @@ func TestListenErrors(t *testing.T) {
 // TestLoopHasEnded: what was made before the loop refused is undone.
 func TestLoopHasEnded(t *testing.T) {
 	path := socketPath(t)
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	_ = loop.Close()
 	if _, err := unixsock.Listen(loop, path, welcome, unixsock.ListenConfig{}); !errors.Is(err, communicator.ErrClosed) {
 		t.Errorf("Listen: %v", err)
@@ -178,7 +156,7 @@ func TestMode(t *testing.T) {
 		0: 0o600, 0o600: 0o600, 0o660: 0o660, 0o666: 0o666, 0o777: 0o777, // the umask doesn't count
 	} {
 		path := socketPath(t)
-		loop := newLoop(t)
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
 		l := mustListen(t, loop, path, unixsock.ListenConfig{Mode: config})
 		info, err := os.Lstat(path)
 		if err != nil {
@@ -188,7 +166,7 @@ func TestMode(t *testing.T) {
 			t.Errorf("mode %v for %v, want %v", info.Mode(), config, want)
 		}
 		l.Close()
-		run(t, loop)
+		looptest.Run(t, loop)
 	}
 }
 
@@ -201,11 +179,11 @@ func TestStaleFile(t *testing.T) {
 	if !exists(path) {
 		t.Fatal("there is no stale file to begin with")
 	}
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	l := mustListen(t, loop, path, unixsock.ListenConfig{})
 	c := &client{close: l.Close}
 	dial(t, loop, path, c)
-	run(t, loop)
+	looptest.Run(t, loop)
 	if c.got != "welcome" {
 		t.Errorf("got %q, ended with %v", c.got, c.cause)
 	}
@@ -239,7 +217,7 @@ func TestInUse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := unixsock.Listen(newLoop(t), path, welcome, unixsock.ListenConfig{}); !errors.Is(err, syscall.EADDRINUSE) {
+		if _, err := unixsock.Listen(looptest.NewLogging(t, slog.DiscardHandler), path, welcome, unixsock.ListenConfig{}); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("%s: %v, want EADDRINUSE", kind, err)
 		}
 		after, err := os.Lstat(path)
@@ -255,21 +233,21 @@ func TestInUse(t *testing.T) {
 // TestReplaced: a listener removes its own file and not one that another has put in its place.
 func TestReplaced(t *testing.T) {
 	path := socketPath(t)
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	l := mustListen(t, loop, path, unixsock.ListenConfig{})
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	other := newLoop(t)
+	other := looptest.NewLogging(t, slog.DiscardHandler)
 	o := mustListen(t, other, path, unixsock.ListenConfig{})
 	l.Close()
-	run(t, loop)
+	looptest.Run(t, loop)
 	if !exists(path) {
 		t.Fatal("the file of the second listener was removed")
 	}
 	c := &client{close: o.Close}
 	dial(t, other, path, c)
-	run(t, other)
+	looptest.Run(t, other)
 	if c.got != "welcome" || exists(path) {
 		t.Errorf("got %q, ended with %v, the file is there: %v", c.got, c.cause, exists(path))
 	}
@@ -281,7 +259,7 @@ func TestBacklog(t *testing.T) {
 	fd := rawListen(t, path, 0)
 	defer unix.Close(fd)
 	waiting := fillBacklog(t, path)
-	loop := newLoop(t)
+	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	c := &client{}
 	s := dial(t, loop, path, c)
 	if _, err := io.WriteString(s, "hello"); err != nil {
@@ -319,7 +297,7 @@ func TestBacklog(t *testing.T) {
 		_ = unix.Close(conn)
 		got <- string(buf[:max(n, 0)])
 	}()
-	run(t, loop)
+	looptest.Run(t, loop)
 	if text := <-got; text != "hello" || c.cause != nil {
 		t.Errorf("the server got %q, the client ended with %v", text, c.cause)
 	}
@@ -338,10 +316,10 @@ func TestDialErrors(t *testing.T) {
 		"":                                     nil,
 		strings.Repeat("x", 108):               nil,
 	} {
-		loop := newLoop(t)
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
 		c := &client{}
 		dial(t, loop, path, c)
-		run(t, loop)
+		looptest.Run(t, loop)
 		var opError *net.OpError
 		if !errors.As(c.cause, &opError) || opError.Op != "dial" || opError.Addr.String() != path {
 			t.Errorf("%q: ended with %v, want a *net.OpError with the path", path, c.cause)

@@ -13,37 +13,21 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection/signals"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 func TestMain(m *testing.M) { fdtest.Main(m) }
-
-const patience = 20 * time.Second
 
 var errTest = errors.New("an error of the test")
 
 func newLoop(tb testing.TB) (*communicator.Communicator, *strings.Builder) {
 	tb.Helper()
 	log := &strings.Builder{}
-	loop, err := communicator.New(communicator.Config{Logger: slog.New(slog.NewTextHandler(log, nil))})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = loop.Close() })
-	return loop, log
-}
-
-func run(tb testing.TB, loop *communicator.Communicator) {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := loop.Run(ctx); err != nil {
-		tb.Fatalf("Run: %v", err)
-	}
+	return looptest.NewLogging(tb, slog.NewTextHandler(log, nil)), log
 }
 
 func notify(tb testing.TB, loop *communicator.Communicator, f func(os.Signal, int) error, set ...os.Signal) *signals.Signals {
@@ -84,7 +68,7 @@ func TestOrder(t *testing.T) {
 		t.Errorf("it is called %q, want %q", s.Handle().Name(), want)
 	}
 	raise(t, syscall.SIGUSR2)
-	run(t, loop)
+	looptest.Run(t, loop)
 	if !slices.Equal(got, order) {
 		t.Errorf("got %v, want %v", got, order)
 	}
@@ -112,7 +96,7 @@ func TestCount(t *testing.T) {
 		raise(t, sig)
 		<-seen
 	}
-	run(t, loop)
+	looptest.Run(t, loop)
 	if calls > 8 || len(counts) != 2 {
 		t.Errorf("%d calls, %v", calls, counts)
 	}
@@ -127,7 +111,7 @@ func TestError(t *testing.T) {
 		return errTest
 	}, syscall.SIGUSR1)
 	raise(t, syscall.SIGUSR1)
-	run(t, loop) // it ends because nothing is left
+	looptest.Run(t, loop) // it ends because nothing is left
 	if calls != 1 || strings.Count(log.String(), errTest.Error()) != 1 {
 		t.Errorf("%d calls, logged %s", calls, log)
 	}
@@ -146,7 +130,7 @@ func TestCloseGivesBack(t *testing.T) {
 		return nil
 	}, syscall.SIGWINCH)
 	raise(t, syscall.SIGWINCH)
-	run(t, loop)
+	looptest.Run(t, loop)
 	if calls != 1 {
 		t.Errorf("%d calls", calls)
 	}
@@ -180,7 +164,7 @@ func TestTwo(t *testing.T) {
 		return nil
 	}, syscall.SIGUSR1)
 	raise(t, syscall.SIGUSR1)
-	run(t, loop)
+	looptest.Run(t, loop)
 }
 
 // TestPriority: an urgent signal comes before other work of the same turn.
@@ -198,7 +182,7 @@ func TestPriority(t *testing.T) {
 		t.Errorf("name %q, priority %d", s.Handle().Name(), s.Handle().Priority())
 	}
 	raise(t, syscall.SIGHUP)
-	run(t, loop)
+	looptest.Run(t, loop)
 }
 
 // TestDisabled: signals are kept until the source is enabled again.
@@ -230,7 +214,7 @@ func TestDisabled(t *testing.T) {
 		s.Handle().SetEnabled(true)
 	}
 	_ = loop.Post(wait)
-	run(t, loop)
+	looptest.Run(t, loop)
 	if calls != 1 {
 		t.Errorf("%d calls", calls)
 	}
@@ -242,7 +226,7 @@ func TestEndsWithLoop(t *testing.T) {
 	f := func(os.Signal, int) error { return nil }
 	s := notify(t, loop, f, syscall.SIGWINCH)
 	_ = loop.Post(func() { loop.Stop(nil) })
-	run(t, loop)
+	looptest.Run(t, loop)
 	if s.Handle().Active() {
 		t.Error("still in the loop")
 	}
@@ -311,7 +295,7 @@ func TestDisabledByHandler(t *testing.T) {
 		raise(t, sig.(syscall.Signal))
 		<-came
 	}
-	run(t, loop)
+	looptest.Run(t, loop)
 	if seen[set[0]] != 1 || seen[set[1]] != 1 {
 		t.Errorf("came: %v", seen)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 var bytesCases = []testCase{
@@ -106,12 +107,12 @@ func testPartialReads(t *testing.T, env Env) {
 		{"abcde", "abcde"}, {"f", "cdef"}, {"ghi", "efghi"}, {"j", "ghij"},
 	} {
 		peer.send(step.send)
-		if got := await(t, seen, "data"); got != step.want {
+		if got := looptest.Await(t, seen, "data"); got != step.want {
 			t.Fatalf("handed over %q, want %q", got, step.want)
 		}
 	}
 	peer.endWriting()
-	if got := await(t, seen, "the end"); got != "EOF ij" {
+	if got := looptest.Await(t, seen, "the end"); got != "EOF ij" {
 		t.Errorf("handed over %q, want the rest", got)
 	}
 	p.endsWith(nil)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 var callbackCases = []testCase{
@@ -173,7 +174,7 @@ func testDrain(t *testing.T, env Env) {
 			}
 		})
 		peer.expect(string(make([]byte, size)))
-		await(t, drains, "HandleDrain")
+		looptest.Await(t, drains, "HandleDrain")
 	}
 	r.do(func() {
 		if _, err := s.Write([]byte("small")); err != nil || s.QueuedBytes() != 0 {

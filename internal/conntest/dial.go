@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 var dialCases = []testCase{
@@ -89,7 +90,7 @@ func testDialWriteAtOnce(t *testing.T, env Env) {
 			t.Errorf("%d bytes queued, want %d", s.QueuedBytes(), len(text)/2)
 		}
 	})
-	await(t, got, "the echo")
+	looptest.Await(t, got, "the echo")
 	r.do(func() {
 		if !bytes.Equal(received.Bytes(), text) {
 			t.Error("the echo differs from what was written")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
@@ -106,7 +107,7 @@ func testHonestPeer(t *testing.T, env Env) {
 		peer.send(input.String())
 		peer.endWriting()
 		peer.expectEnd()
-		if cause := await(t, endings, "the end of the connection"); cause != nil {
+		if cause := looptest.Await(t, endings, "the end of the connection"); cause != nil {
 			t.Errorf("ended with %v", cause)
 		}
 		if !slices.Equal(got, want) {
@@ -131,7 +132,7 @@ func testHonestPeerHeld(t *testing.T, env Env) {
 			peer.send(strings.Repeat("QUESTION\n", n))
 			peer.endWriting()
 			got, err := io.ReadAll(peer)
-			if cause := await(t, endings, "the end of the connection"); cause != nil {
+			if cause := looptest.Await(t, endings, "the end of the connection"); cause != nil {
 				t.Errorf("ended with %v", cause)
 			}
 			if err != nil || len(got) != n*size || asked != n {
@@ -201,7 +202,7 @@ func testWaitAfterFirst(t *testing.T, env Env) {
 		peer := r.peer()
 		peer.send("ONE\nTWO\nTHREE\n")
 		for _, want := range []string{"ONE", "TWO", "THREE"} {
-			if got := await(t, seen, want); got != want {
+			if got := looptest.Await(t, seen, want); got != want {
 				t.Fatalf("handed over %q, want %q", got, want)
 			}
 			s := <-streams
@@ -228,7 +229,7 @@ func testCloseWhileWaiting(t *testing.T, env Env) {
 		}, func(cause error) { endings <- cause }, connection.StreamConfig{}), false)
 		peer := r.peer()
 		peer.send("ONE\nTWO\n")
-		s := await(t, streams, "the first word")
+		s := looptest.Await(t, streams, "the first word")
 		r.turns()
 		r.do(func() {
 			write(t, s, []byte("goodbye"))
@@ -237,7 +238,7 @@ func testCloseWhileWaiting(t *testing.T, env Env) {
 		peer.expect("goodbye")
 		peer.expectEOF()
 		peer.close()
-		if cause := await(t, endings, "the end of the connection"); cause != nil {
+		if cause := looptest.Await(t, endings, "the end of the connection"); cause != nil {
 			t.Errorf("ended with %v", cause)
 		}
 	})

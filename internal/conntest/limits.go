@@ -9,6 +9,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 var limitCases = []testCase{
@@ -37,7 +38,7 @@ func testInputLimit(t *testing.T, env Env) {
 		r := serveStream(t, env, p, connection.StreamConfig{MaxInput: limit})
 		peer := r.peer()
 		peer.send(string(noise(limit, 1)))
-		await(t, all, "all the input")
+		looptest.Await(t, all, "all the input")
 		r.turns()
 		select {
 		case cause := <-p.endings:
@@ -93,7 +94,7 @@ func testHighWater(t *testing.T, env Env) {
 		_, err := peer.Write(text)
 		return err
 	})
-	await(t, held, "the high-water mark")
+	looptest.Await(t, held, "the high-water mark")
 	s := p.stream()
 	var received uint64
 	r.do(func() { received = s.Received() })
@@ -184,7 +185,7 @@ func testOutputLimit(t *testing.T, env Env) {
 	}
 	r := serveSmall(t, env, p, connection.StreamConfig{MaxOutput: limit})
 	peer := r.peer()
-	if n := await(t, accepted, "the limit"); n < limit || n > limit+2<<20 {
+	if n := looptest.Await(t, accepted, "the limit"); n < limit || n > limit+2<<20 {
 		t.Errorf("%d bytes were taken", n)
 	}
 	p.endsWith(connection.ErrOutputLimit)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 var loopCases = []testCase{
@@ -73,7 +74,7 @@ func testRunEndsByItself(t *testing.T, env Env) {
 	peer.endWriting()
 	peer.expectEOF()
 	p.endsWith(nil)
-	await(t, r.done, "the end of Run")
+	looptest.Await(t, r.done, "the end of Run")
 	if r.err != nil {
 		t.Errorf("Run: %v", r.err)
 	}
@@ -126,7 +127,7 @@ func testPriority(t *testing.T, env Env) {
 				}
 			}
 		})
-		if a, b := await(t, order, "data"), await(t, order, "data"); a != urgent || b != 2 {
+		if a, b := looptest.Await(t, order, "data"), looptest.Await(t, order, "data"); a != urgent || b != 2 {
 			t.Errorf("served priority %d, then %d", a, b)
 		}
 	}
@@ -148,7 +149,7 @@ func testServeError(t *testing.T, env Env) {
 	r.peer().expectEnd()
 	r.peer().endWriting()
 	p.endsWith(nil)
-	if found := r.logs.containing(errTest.Error()); len(found) != 1 {
+	if found := r.logs.Containing(errTest.Error()); len(found) != 1 {
 		t.Errorf("logged %q, want the error once", found)
 	}
 }
@@ -234,7 +235,7 @@ func testIdleOwnsNoBuffer(t *testing.T, env Env) {
 		peer.expect(text)
 		r.do(func() { pausing = true })
 		peer.send(text)
-		s := await(t, done, "all of it")
+		s := looptest.Await(t, done, "all of it")
 		r.do(s.Resume)
 		peer.expect(text)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
@@ -56,12 +57,12 @@ func newRecorder(tb testing.TB) *recorder {
 
 func (rec *recorder) conn() *connection.MessageConn {
 	rec.tb.Helper()
-	return await(rec.tb, rec.opened, "an open connection")
+	return looptest.Await(rec.tb, rec.opened, "an open connection")
 }
 
 func (rec *recorder) endsWith(want error) {
 	rec.tb.Helper()
-	if cause := await(rec.tb, rec.endings, "the end of a connection"); !errors.Is(cause, want) {
+	if cause := looptest.Await(rec.tb, rec.endings, "the end of a connection"); !errors.Is(cause, want) {
 		rec.tb.Errorf("ended with %v, want %v", cause, want)
 	}
 }
@@ -210,7 +211,7 @@ func testMessagesBadInput(t *testing.T, env Env) {
 			t.Errorf("handled %.500q, counted %d", handled, c.Received())
 		}
 	})
-	if found := r.logs.containing("the noisy one"); len(found) != 1 || !strings.HasPrefix(found[0], "WARN") {
+	if found := r.logs.Containing("the noisy one"); len(found) != 1 || !strings.HasPrefix(found[0], "WARN") {
 		t.Errorf("logged %q, want one warning", found)
 	}
 }
@@ -395,14 +396,14 @@ func testMessagesFailureIsLogged(t *testing.T, env Env) {
 	orderly := r.peer()
 	orderly.endWriting()
 	orderly.expectEOF()
-	if found := r.logs.containing("unwatched"); len(found) != 0 {
+	if found := r.logs.Containing("unwatched"); len(found) != 0 {
 		t.Errorf("logged %q", found)
 	}
 	failing := r.peer()
 	failing.send("FAIL\n")
 	failing.expectEnd()
 	r.turns()
-	if found := r.logs.containing("unwatched"); len(found) != 1 || !strings.Contains(found[0], errTest.Error()) {
+	if found := r.logs.Containing("unwatched"); len(found) != 1 || !strings.Contains(found[0], errTest.Error()) {
 		t.Errorf("logged %q, want the failure once", found)
 	}
 }

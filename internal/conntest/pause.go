@@ -7,6 +7,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 var pauseCases = []testCase{
@@ -48,7 +49,7 @@ func testPauseNothingComes(t *testing.T, env Env) {
 		t.Fatalf("handed over %q while paused", <-seen)
 	}
 	r.do(s.Resume)
-	if got := await(t, seen, "data"); got != "while paused" {
+	if got := looptest.Await(t, seen, "data"); got != "while paused" {
 		t.Errorf("handed over %q", got)
 	}
 }
@@ -78,7 +79,7 @@ func testResumeHandsOverTheRest(t *testing.T, env Env) {
 	peer.send("abcd")
 	s := p.stream()
 	for _, want := range []string{"abcd", "bcd", "cd", "d"} {
-		if got := await(t, seen, "data"); got != want {
+		if got := looptest.Await(t, seen, "data"); got != want {
 			t.Fatalf("handed over %q, want %q", got, want)
 		}
 		r.turns()
@@ -101,11 +102,11 @@ func testResumeBeforeNewData(t *testing.T, env Env) {
 	peer := r.peer()
 	peer.send("ab")
 	s := p.stream()
-	await(t, seen, "data")
+	looptest.Await(t, seen, "data")
 	peer.send("cd")
 	for _, want := range []byte("bcd") { // the rest comes in front of the new, together with it or alone
 		r.do(s.Resume)
-		if got := await(t, seen, "data"); got[0] != want {
+		if got := looptest.Await(t, seen, "data"); got[0] != want {
 			t.Errorf("handed over %q, want %q in front", got, want)
 		}
 	}
@@ -125,7 +126,7 @@ func testResumeInHandleData(t *testing.T, env Env) {
 	peer := r.peer()
 	peer.send("abc")
 	for _, want := range []string{"abc", "bc", "c"} {
-		if got := await(t, seen, "the rest after Resume"); got != want {
+		if got := looptest.Await(t, seen, "the rest after Resume"); got != want {
 			t.Fatalf("handed over %q, want %q", got, want)
 		}
 	}
@@ -147,7 +148,7 @@ func testResumeRestThenEOF(t *testing.T, env Env) {
 	peer.endWriting()
 	s := p.stream()
 	for _, want := range []string{"abc", "bc", "c", "EOF "} {
-		if got := await(t, seen, "data"); got != want {
+		if got := looptest.Await(t, seen, "data"); got != want {
 			t.Fatalf("handed over %q, want %q", got, want)
 		}
 		r.do(s.Resume)
@@ -172,7 +173,7 @@ func testPauseWhileOpening(t *testing.T, env Env) {
 	s := p.stream()
 	r.turns()
 	r.do(s.Resume)
-	if got := await(t, seen, "data"); got != "data" {
+	if got := looptest.Await(t, seen, "data"); got != "data" {
 		t.Errorf("handed over %q", got)
 	}
 }

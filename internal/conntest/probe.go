@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 // probe is a handler of streams that does what the functions of a test say, and complains about what no
@@ -117,13 +118,13 @@ func (p *probe) HandleClose(s *connection.Stream, cause error) {
 // stream waits until a connection stands.
 func (p *probe) stream() *connection.Stream {
 	p.tb.Helper()
-	return await(p.tb, p.opened, "an open connection")
+	return looptest.Await(p.tb, p.opened, "an open connection")
 }
 
 // ending waits until a stream has ended and returns its cause.
 func (p *probe) ending() error {
 	p.tb.Helper()
-	return await(p.tb, p.endings, "the end of a connection")
+	return looptest.Await(p.tb, p.endings, "the end of a connection")
 }
 
 // endsWith waits until a stream has ended, for that reason.

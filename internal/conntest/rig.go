@@ -10,17 +10,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
-
-// patience is how long a test waits for what has to happen. It only matters when something is broken.
-const patience = 20 * time.Second
 
 var errTest = errors.New("an error of the test")
 
@@ -28,7 +24,7 @@ var errTest = errors.New("an error of the test")
 type rig struct {
 	tb   testing.TB
 	loop connection.Loop
-	logs *logs
+	logs *looptest.Log
 	Endpoint
 
 	done chan struct{}
@@ -38,7 +34,7 @@ type rig struct {
 // newRig starts a loop with a listener.
 func newRig(tb testing.TB, env Env, serve connection.Serve, small bool) *rig {
 	tb.Helper()
-	r := &rig{tb: tb, logs: &logs{}, done: make(chan struct{})}
+	r := &rig{tb: tb, logs: &looptest.Log{}, done: make(chan struct{})}
 	var err error
 	if r.loop, err = communicator.New(communicator.Config{Logger: slog.New(r.logs)}); err != nil {
 		tb.Fatal(err)
@@ -68,18 +64,14 @@ func serveSmall(tb testing.TB, env Env, h connection.StreamHandler, config conne
 func (r *rig) stop(cause error) error {
 	r.tb.Helper()
 	r.loop.Stop(cause)
-	await(r.tb, r.done, "the end of Run")
+	looptest.Await(r.tb, r.done, "the end of Run")
 	return r.err
 }
 
 // do runs f on the loop.
 func (r *rig) do(f func()) {
 	r.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := r.loop.Do(ctx, func() error { f(); return nil }); err != nil {
-		r.tb.Fatalf("Do: %v", err)
-	}
+	looptest.Do(r.tb, r.loop, f)
 }
 
 // turns lets the loop make a few turns, in which it would do what it must not.
@@ -97,7 +89,7 @@ func (r *rig) peer() *peer {
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(looptest.Patience)); err != nil {
 		r.tb.Fatal(err)
 	}
 	r.tb.Cleanup(func() { _ = conn.Close() })
@@ -173,17 +165,6 @@ func (p *peer) close() {
 	}
 }
 
-// await waits for a channel.
-func await[T any](tb testing.TB, c <-chan T, what string) (value T) {
-	tb.Helper()
-	select {
-	case value = <-c:
-	case <-time.After(patience):
-		tb.Fatalf("waited in vain for %s", what)
-	}
-	return value
-}
-
 // beside runs f on a goroutine of its own; wait waits for its end and fails the test with its error.
 func beside(tb testing.TB, f func() error) (wait func()) {
 	tb.Helper()
@@ -191,7 +172,7 @@ func beside(tb testing.TB, f func() error) (wait func()) {
 	go func() { done <- f() }()
 	return func() {
 		tb.Helper()
-		if err := await(tb, done, "what runs beside"); err != nil {
+		if err := looptest.Await(tb, done, "what runs beside"); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -212,37 +193,3 @@ func noise(n int, seed uint32) []byte {
 
 // sum is a checksum to compare long texts by.
 func sum(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
-
-// logs is a slog.Handler that keeps the messages.
-type logs struct {
-	mu      sync.Mutex
-	records []string
-}
-
-func (l *logs) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
-func (l *logs) WithAttrs([]slog.Attr) slog.Handler               { return l }
-func (l *logs) WithGroup(string) slog.Handler                    { return l }
-
-func (l *logs) Handle(_ context.Context, r slog.Record) error {
-	text := r.Level.String() + " " + r.Message
-	r.Attrs(func(a slog.Attr) bool {
-		text += " " + a.String()
-		return true
-	})
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.records = append(l.records, text)
-	return nil
-}
-
-// containing returns the records with that in them.
-func (l *logs) containing(part string) (found []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range l.records {
-		if strings.Contains(r, part) {
-			found = append(found, r)
-		}
-	}
-	return found
-}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 var splitCases = []testCase{
@@ -163,7 +164,7 @@ func testSplitMaxInput(t *testing.T, env Env) {
 		peer := r.peer()
 		for range 2 {
 			peer.send(line(longest))
-			if n := await(t, lengths, "the longest line"); n != limit {
+			if n := looptest.Await(t, lengths, "the longest line"); n != limit {
 				t.Errorf("limit %d: a line of %d bytes", limit, n)
 			}
 		}
@@ -227,7 +228,7 @@ func testSplitRestAtEOF(t *testing.T, env Env) {
 	peer.endWriting()
 	peer.expectEOF()
 	g.endsWith(nil)
-	if rest := await(t, rests, "HandleEOF"); rest != "unended" {
+	if rest := looptest.Await(t, rests, "HandleEOF"); rest != "unended" {
 		t.Errorf("rest %q", rest)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 // one takes a frame and pauses.
@@ -31,7 +32,7 @@ func testSplitPause(t *testing.T, env Env) {
 	s := f.stream()
 	peer.send("1\n2\n3\n4")
 	for _, want := range []string{"1", "2", "3"} {
-		if got := await(t, seen, "a frame"); got != want {
+		if got := looptest.Await(t, seen, "a frame"); got != want {
 			t.Fatalf("handed over %q, want %q", got, want)
 		}
 		r.turns()
@@ -41,7 +42,7 @@ func testSplitPause(t *testing.T, env Env) {
 		r.do(s.Resume)
 	}
 	peer.send("\n")
-	if got := await(t, seen, "a frame"); got != "4" {
+	if got := looptest.Await(t, seen, "a frame"); got != "4" {
 		t.Fatalf("handed over %q, want %q", got, "4")
 	}
 }
