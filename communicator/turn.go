@@ -40,7 +40,6 @@ func (c *Communicator) wait() error {
 			return err
 		}
 	}
-	c.now = c.clock()
 	c.collectDue(c.turnLook)
 	return nil
 }
@@ -50,7 +49,7 @@ func (c *Communicator) beginTurn() {
 	c.look++
 	c.turnLook = c.look
 	c.left = c.queued
-	if len(c.ready) > 2*c.queued+cap(c.events) || c.queued == 0 {
+	if len(c.ready) > 2*c.queued+cap(c.events) || (c.queued == 0 && len(c.ready) > 0) {
 		c.ready.dropVoid()
 	}
 	for _, h := range c.marked {
@@ -106,6 +105,7 @@ func (c *Communicator) collect(block bool) error {
 			block = false
 		} else {
 			n, err = sys.EpollPoll(c.epfd, c.events)
+			c.now = c.clock()
 		}
 		if err != nil {
 			return err
@@ -119,7 +119,6 @@ func (c *Communicator) collect(block bool) error {
 		if n < len(c.events) || !fresh {
 			return nil
 		}
-		c.now = c.clock()
 		c.lookAround()
 		c.serveUrgent()
 	}
