@@ -40,6 +40,6 @@
 //
 // # Errors
 //
-// What the kernel says reaches the user as a *net.OpError. What is used after it was closed answers
+// What the kernel says reaches the user as a *net.OpError. What is used after it was closed returns
 // an error for which errors.Is(err, net.ErrClosed) holds.
 package connection

@@ -83,8 +83,9 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 	}
 	a.path = path
 	if path[0] != '@' {
-		// Of two that replace a stale file at the same time one would remove the other's, and a socket that is bound
-		// and doesn't listen yet looks like a stale one. A folder that can't be locked can't be helped.
+		// Of two that replace a stale file at the same time one would remove the other's, and a
+		// socket that is bound and doesn't listen yet looks like a stale one. A folder that can't
+		// be locked can't be helped.
 		if unlock, err := sys.LockFolder(filepath.Dir(path)); err == nil {
 			defer unlock()
 		}
@@ -98,13 +99,14 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 			err = sys.Bind(fd, &sa)
 		}
 	}
+	if err == nil && path[0] != '@' {
+		a.file, err = os.Lstat(path) // from now on Close removes it
+	}
 	if err == nil {
 		err = sys.Listen(fd, config.Backlog)
 	}
 	if err == nil && path[0] != '@' {
-		if a.file, err = os.Lstat(path); err == nil {
-			err = os.Chmod(path, config.Mode.Perm()) // what the umask forbade
-		}
+		err = os.Chmod(path, config.Mode.Perm()) // what the umask forbade
 	}
 	if err != nil {
 		return errors.Join(err, a.Close())
