@@ -33,3 +33,22 @@ const (
 	ParameterTimestamp      = "timestamp"       // ALIVE, ABSOLUTELY: time of the question
 	ParameterVersion        = "version"         // REGISTER: version of the protocol, 1
 )
+
+// NewRegister returns the message with which a service presents itself to its peer: REGISTER with its name and the
+// version of the protocol. A bad name is reported by [Message.Err].
+func NewRegister(service string) *Message {
+	return newOf(CommandRegister, service).SetVersion()
+}
+
+// NewUnregister returns the message with which a service takes its leave.
+func NewUnregister(service string) *Message {
+	return newOf(CommandUnregister, service)
+}
+
+func newOf(command, service string) *Message {
+	m := New(command)
+	if reason := checkParameter(service); reason != "" { // a name that is a value
+		return m.refuse(fieldService, service, reason)
+	}
+	return m.Set(ParameterService, service)
+}

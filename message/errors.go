@@ -13,8 +13,16 @@ var (
 	ErrSyntax = errors.New("message: syntax error")
 	// ErrName: a command, address or parameter name that is not allowed.
 	ErrName = errors.New("message: bad name")
-	// ErrUnsendable: a value that the text form can't carry.
-	ErrUnsendable = errors.New("message: value can't be sent")
+	// ErrLimit: more than a limit of the [Parser] allows.
+	ErrLimit = errors.New("message: limit exceeded")
+	// ErrUnsendable: something that the form can't carry.
+	ErrUnsendable = errors.New("message: can't be sent")
+	// ErrMissing: a parameter that is not there.
+	ErrMissing = errors.New("message: parameter missing")
+	// ErrValue: a value that is not of the type asked for.
+	ErrValue = errors.New("message: bad value")
+	// ErrVersion: the message is of another version of the protocol.
+	ErrVersion = errors.New("message: wrong version")
 )
 
 // Error says what is wrong with a message, and where. Values, which may be secret, are left out; but in a text
@@ -30,7 +38,7 @@ type Error struct {
 	Name string
 	// Reason is for people.
 	Reason string
-	// Err is ErrEmpty, ErrSyntax, ErrName or ErrUnsendable.
+	// Err is one of the errors of this package, such as ErrSyntax.
 	Err error
 }
 

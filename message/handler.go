@@ -1,5 +1,10 @@
 package message
 
+import (
+	"errors"
+	"iter"
+)
+
 // Sender is where a message can be sent: a connection, a datagram socket with an address, a fake in a test.
 type Sender interface {
 	// Send writes m, or queues it, whole. It neither changes nor keeps m. It fails with what
@@ -24,3 +29,24 @@ type HandlerFunc func(from Sender, m *Message) error
 
 // HandleMessage calls f(from, m).
 func (f HandlerFunc) HandleMessage(from Sender, m *Message) error { return f(from, m) }
+
+// Broadcast sends m to each of the senders, for instance the connections of a slice:
+//
+//	sent, err := message.Broadcast(m, slices.Values(conns))
+//
+// A sender that fails does not keep m from the others. Broadcast returns how many took it, and the errors of those
+// who did not, joined; a message that nobody could take, because it can't be written, is one error.
+func Broadcast[S Sender](m *Message, to iter.Seq[S]) (sent int, err error) {
+	if _, err := m.AppendText(nil); err != nil {
+		return 0, err
+	}
+	var failures []error
+	for sender := range to {
+		if err := sender.Send(m); err != nil {
+			failures = append(failures, err)
+		} else {
+			sent++
+		}
+	}
+	return sent, errors.Join(failures...)
+}

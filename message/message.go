@@ -18,8 +18,8 @@ const inlineParameters = 6
 
 // Message is a command with an optional destination, an optional sender and parameters.
 //
-// Build one with [New], read one with [Parse] or [Message.UnmarshalText]; the zero Message has no command
-// and can only be read into. The setters return the Message so that calls can be chained; what they refuse
+// Build one with [New], read one with [Parse] or a [Parser]; the zero Message has no command and can only be
+// unmarshalled into. The setters return the Message so that calls can be chained; what they refuse
 // is not stored, and the first refusal is kept for [Message.Err] and for whoever sends the Message.
 //
 // A Message must not be copied by value: use [Message.Clone]. Several goroutines may read it at once, as
@@ -38,7 +38,8 @@ type Message struct {
 	inline [inlineParameters]parameter
 	more   []parameter
 
-	err *Error
+	loose bool // Parser.Lenient let a name through
+	err   *Error
 }
 
 type parameter struct {
@@ -79,11 +80,20 @@ func (m *Message) take(from *Message) {
 	m.count = from.count
 	m.inline = from.inline
 	m.more = from.more
+	m.loose = from.loose
 	m.err = from.err
 }
 
-// Err returns the first thing that [New] or a setter refused, an [*Error] around [ErrName], or nil. A Message
-// with an error can't be sent.
+// Equal reports whether both have the same command, destination, sender and parameters. What was refused does
+// not count.
+func (m *Message) Equal(other *Message) bool {
+	return m.command == other.command && m.server == other.server && m.service == other.service &&
+		m.sentFromServer == other.sentFromServer && m.sentFromService == other.sentFromService &&
+		slices.Equal(m.parameters(), other.parameters())
+}
+
+// Err returns the first thing that [New] or a setter refused, an [*Error] around [ErrName] or [ErrValue], or nil.
+// A Message with an error can't be sent.
 func (m *Message) Err() error {
 	if m.err == nil {
 		return nil // not a nil *Error in an error
@@ -92,8 +102,12 @@ func (m *Message) Err() error {
 }
 
 func (m *Message) refuse(field, name, reason string) *Message {
+	return m.refuseAs(ErrName, field, name, reason)
+}
+
+func (m *Message) refuseAs(err error, field, name, reason string) *Message {
 	if m.err == nil {
-		m.err = &Error{Offset: -1, Field: field, Name: name, Reason: reason, Err: ErrName}
+		m.err = &Error{Offset: -1, Field: field, Name: name, Reason: reason, Err: err}
 	}
 	return m
 }
@@ -156,10 +170,11 @@ func (m *Message) SetSentFromService(name string) *Message {
 func (m *Message) ReplyTo(request *Message) *Message {
 	m.server = request.sentFromServer
 	m.service = request.sentFromService
+	m.loose = m.loose || request.loose
 	return m
 }
 
-// Reply returns a new message addressed to the sender of m.
+// Reply returns a new message addressed to the sender of m. It does not say who sends it.
 func (m *Message) Reply(command string) *Message {
 	return New(command).ReplyTo(m)
 }
@@ -177,6 +192,12 @@ func (m *Message) Set(name, value string) *Message {
 		m.insert(i, parameter{name, value})
 	}
 	return m
+}
+
+// Has reports whether the parameter is there. Its value may be empty.
+func (m *Message) Has(name string) bool {
+	_, found := m.find(name)
+	return found
 }
 
 // Get returns the value of a parameter, "" when it is missing.

@@ -187,11 +187,15 @@ func TestHandlerFunc(t *testing.T) {
 	}
 }
 
-func TestTextInJSON(t *testing.T) {
-	// A message inside a structure of the user is its text.
-	var got struct{ M *message.Message }
-	if err := json.Unmarshal([]byte(`{"M":"PING a=1"}`), &got); err != nil || got.M.String() != "PING a=1" {
-		t.Errorf("got %v, %v", got.M, err)
+func TestMessageInsideAStructure(t *testing.T) {
+	type envelope struct{ M *message.Message }
+	text, err := json.Marshal(envelope{message.New("PING").Set("a", "1")})
+	if want := `{"M":{"command":"PING","parameters":{"a":"1"}}}`; err != nil || string(text) != want {
+		t.Errorf("got %s, %v, want %s", text, err, want)
+	}
+	var back envelope
+	if err := json.Unmarshal(text, &back); err != nil || back.M.String() != "PING a=1" {
+		t.Errorf("got %v, %v", back.M, err)
 	}
 }
 
@@ -296,6 +300,36 @@ func BenchmarkGet(b *testing.B) {
 	for b.Loop() {
 		if m.Get("id") == "" || m.Get("serial") == "" {
 			b.Fatal("missing")
+		}
+	}
+}
+
+func BenchmarkParseJSON(b *testing.B) {
+	m, err := message.Parse(typical)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, err := m.MarshalJSON()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if leak, err = message.Parse(string(text)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+func BenchmarkAppendJSON(b *testing.B) {
+	m, err := message.Parse(typical)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	var buf []byte
+	for b.Loop() {
+		if buf, err = m.AppendJSON(buf[:0], message.JSONOptions{}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ const (
 const (
 	reasonName    = "not a name: letters, digits and underscores, no digit first"
 	reasonCommand = "not a command: capital letters, digits and underscores, no digit first"
+	reasonAddress = "not an address: a name, or one of . * ?"
 	reasonMissing = "missing"
 )
 

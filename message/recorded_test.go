@@ -196,7 +196,8 @@ func TestRecordedParse(t *testing.T) {
 	}
 	for _, tt := range readLines[testCase](t, "parse.jsonl") {
 		t.Run(tt.Name, func(t *testing.T) {
-			m, err := message.Parse(string(tt.Input))
+			parser := message.Parser{Form: message.FormText}
+			m, err := parser.Parse(string(tt.Input))
 			if differs, want := difference(tt.Name); differs {
 				if tt.Error != "" || !errors.Is(err, want) {
 					t.Fatalf("got %v, recorded %q, want the difference %v", err, tt.Error, want)

@@ -6,9 +6,8 @@ import (
 )
 
 var (
-	_ encoding.TextAppender    = (*Message)(nil)
-	_ encoding.TextMarshaler   = (*Message)(nil)
-	_ encoding.TextUnmarshaler = (*Message)(nil)
+	_ encoding.TextAppender  = (*Message)(nil)
+	_ encoding.TextMarshaler = (*Message)(nil)
 )
 
 // Byte classes of values and of the space around a message.
@@ -31,56 +30,21 @@ var textClass = [256]uint8{
 	';':  splitter,
 }
 
-// Parse reads a message in the text form. White space around it is ignored, a line feed included. The error
-// is an [*Error] around [ErrEmpty], [ErrSyntax] or [ErrName]. The message keeps text in memory.
-func Parse(text string) (*Message, error) {
-	m := new(Message)
-	if err := m.parse(text); err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
-// UnmarshalText makes m what [Parse] reads from a copy of text. On an error m is unchanged.
-func (m *Message) UnmarshalText(text []byte) error {
-	var fresh Message
-	if err := fresh.parse(string(text)); err != nil {
-		return err
-	}
-	m.take(&fresh)
-	return nil
-}
-
-// parse reads text into the zero Message.
-func (m *Message) parse(text string) error {
-	if i := strings.IndexByte(text, 0); i >= 0 {
-		return syntaxError(i, "a NUL byte")
-	}
-	start, end := 0, len(text)
-	for start < end && textClass[text[end-1]]&blank != 0 {
-		end--
-	}
-	for start < end && textClass[text[start]]&blank != 0 {
-		start++
-	}
-	if start == end {
-		return &Error{Offset: -1, Reason: "no text", Err: ErrEmpty}
-	}
-	text = text[:end]
-
-	start, err := m.parseSender(text, start)
+// parseText reads the text form, which begins at text[start].
+func (r *reader) parseText(text string, start int) error {
+	start, err := r.parseSender(text, start)
 	if err != nil {
 		return err
 	}
-	start, err = m.parseDestination(text, start)
+	start, err = r.parseDestination(text, start)
 	if err != nil {
 		return err
 	}
-	return m.parseParameters(text, start)
+	return r.parseParameters(text, start)
 }
 
 // parseSender reads `<server:service ` at text[at:], if it is there, and returns where the rest starts.
-func (m *Message) parseSender(text string, at int) (next int, err error) {
+func (r *reader) parseSender(text string, at int) (next int, err error) {
 	if text[at] != '<' {
 		return at, nil
 	}
@@ -93,18 +57,18 @@ func (m *Message) parseSender(text string, at int) (next int, err error) {
 	if !found {
 		return 0, syntaxError(at+space, "a sender without a colon")
 	}
-	if reason := checkSender(server); reason != "" {
-		return 0, nameError(at, fieldSentFromServer, server, reason)
+	if err := r.setSentFromServer(at, server); err != nil {
+		return 0, err
 	}
-	if reason := checkSender(service); reason != "" {
-		return 0, nameError(at+len(server)+1, fieldSentFromService, service, reason)
+	if err := r.setSentFromService(at+len(server)+1, service); err != nil {
+		return 0, err
 	}
-	m.sentFromServer, m.sentFromService = server, service
 	return at + space + 1, nil
 }
 
 // parseDestination reads `server:service/COMMAND` and the space after it, and returns where the rest starts.
-func (m *Message) parseDestination(text string, at int) (next int, err error) {
+// Separators that are left in a name are refused even when names are lenient, as by the C++ library.
+func (r *reader) parseDestination(text string, at int) (next int, err error) {
 	head := text[at:]
 	if space := strings.IndexByte(head, ' '); space >= 0 {
 		head = head[:space]
@@ -112,38 +76,31 @@ func (m *Message) parseDestination(text string, at int) (next int, err error) {
 	next = min(at+len(head)+1, len(text))
 
 	if server, rest, found := strings.Cut(head, ":"); found {
-		reason := checkAddress(server)
-		if server == "" {
-			reason = reasonMissing
+		if server == "" || strings.IndexByte(server, '/') >= 0 {
+			return 0, nameError(at, fieldServer, server, reasonAddress)
 		}
-		if reason != "" {
-			return 0, nameError(at, fieldServer, server, reason)
+		if err := r.setServer(at, server); err != nil {
+			return 0, err
 		}
-		m.server = server
 		at, head = at+len(server)+1, rest
 	}
 	if service, rest, found := strings.Cut(head, "/"); found {
-		reason := checkAddress(service)
-		if service == "" {
-			reason = reasonMissing
+		if service == "" || strings.IndexByte(service, ':') >= 0 {
+			return 0, nameError(at, fieldService, service, reasonAddress)
 		}
-		if reason != "" {
-			return 0, nameError(at, fieldService, service, reason)
+		if err := r.setService(at, service); err != nil {
+			return 0, err
 		}
-		m.service = service
 		at, head = at+len(service)+1, rest
 	}
-	if reason := checkCommand(head); reason != "" {
-		return 0, nameError(at, fieldCommand, head, reason)
+	if r.lenient && strings.ContainsAny(head, ":/") {
+		return 0, nameError(at, fieldCommand, head, reasonCommand)
 	}
-	m.command = head
-	return next, nil
+	return next, r.setCommand(at, head)
 }
 
 // parseParameters reads `name=value;name=value`, with an optional semicolon at the end.
-func (m *Message) parseParameters(text string, at int) error {
-	sorted := true
-	previous := ""
+func (r *reader) parseParameters(text string, at int) error {
 	for at < len(text) {
 		equal := strings.IndexByte(text[at:], '=')
 		if equal < 0 {
@@ -157,13 +114,10 @@ func (m *Message) parseParameters(text string, at int) error {
 		if err != nil {
 			return err
 		}
-		m.insert(m.Len(), parameter{name, value})
-		sorted = sorted && previous < name // no name is empty
-		previous = name
+		if err := r.addParameter(at, name, value); err != nil {
+			return err
+		}
 		at = next
-	}
-	if !sorted {
-		m.sort()
 	}
 	return nil
 }
@@ -252,7 +206,29 @@ func (m *Message) AppendText(b []byte) ([]byte, error) {
 	if m.command == "" {
 		return b, nameError(-1, fieldCommand, "", reasonMissing)
 	}
-	return m.appendText(b, false)
+	start := len(b)
+	b, err := m.appendText(b, false)
+	if err == nil && m.loose && !m.isText(string(b[start:])) {
+		return b[:start], &Error{Offset: -1, Reason: "names that the text form can't carry", Err: ErrUnsendable}
+	}
+	return b, err
+}
+
+// isText reports whether text, the text form of m, is read back as m. It is asked for names that [Parser.Lenient]
+// let through: whatever they hold, they must not look like something else, nor like two messages.
+func (m *Message) isText(text string) bool {
+	if strings.IndexByte(text, '\n') >= 0 {
+		return false
+	}
+	parser := Parser{Lenient: true, MaxSize: -1, MaxParameters: -1, MaxName: -1}
+	again, err := parser.Parse(text)
+	if err != nil {
+		return false
+	}
+	if m.service == "" {
+		again.server = m.server // which is not written
+	}
+	return m.Equal(again)
 }
 
 // MarshalText returns what [Message.AppendText] appends.
@@ -345,12 +321,4 @@ func appendValue(b []byte, value string, last bool) (_ []byte, reason string) {
 		b = append(b, '"')
 	}
 	return b, reason
-}
-
-func syntaxError(offset int, reason string) error {
-	return &Error{Offset: offset, Reason: reason, Err: ErrSyntax}
-}
-
-func nameError(offset int, field, name, reason string) error {
-	return &Error{Offset: offset, Field: field, Name: name, Reason: reason, Err: ErrName}
 }

@@ -216,7 +216,8 @@ func TestParseIsNotQuadratic(t *testing.T) {
 		"names backward": backwards.String(),
 		"blanks":         strings.Repeat(" ", size) + "P",
 	} {
-		m, err := message.Parse(text)
+		parser := message.Parser{MaxSize: -1, MaxParameters: -1}
+		m, err := parser.Parse(text)
 		if (err != nil) != (name == "no close") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -241,6 +242,9 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%q: %v, %v", text, m, err)
 			}
 			return
+		}
+		if strings.HasPrefix(strings.TrimSpace(text), "{") {
+			return // JSON
 		}
 		if diff := cmp.Diff(cpp, parametersOf(m)); !ok || diff != "" {
 			t.Fatalf("%q: the C++ library (-), %v, this one (+):\n%s", text, ok, diff)
