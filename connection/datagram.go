@@ -218,6 +218,10 @@ type MessageDatagramConfig struct {
 	// MaxSize is the longest message that is sent, in bytes; Send answers ErrSize to longer ones.
 	// What comes may have any length. Zero: DefaultMaxMessage.
 	MaxSize int
+	// Parser says what is accepted as a message. Zero: what message.Parse accepts.
+	Parser message.Parser
+	// Coverage counts the messages sent. Nil: they are not counted.
+	Coverage *message.Coverage
 }
 
 // NewMessageDatagrams returns a DatagramHandler that takes each datagram as a message and hands it
@@ -247,8 +251,8 @@ func (l *MessageDatagrams) Skipped() uint64 { return l.skipped }
 
 // HandleDatagram takes a datagram as a message.
 func (l *MessageDatagrams) HandleDatagram(d *Datagram, data []byte, from Peer) error {
-	m := new(message.Message)
-	if err := m.UnmarshalText(data); err != nil {
+	m, err := l.config.Parser.ParseBytes(data)
+	if err != nil {
 		l.skipped++
 		if l.skipped == 1 {
 			d.handle.Loop().Logger().Warn("a datagram was no message", "socket", d.handle.Name(), "from", from, "error", err)
@@ -263,14 +267,14 @@ func (l *MessageDatagrams) HandleDatagram(d *Datagram, data []byte, from Peer) e
 
 // SenderTo returns a sender of messages to a peer.
 func (l *MessageDatagrams) SenderTo(d *Datagram, to Peer) *PeerSender {
-	return &PeerSender{datagram: d, peer: to, max: l.config.MaxSize}
+	return &PeerSender{datagram: d, peer: to, layer: l}
 }
 
 // PeerSender sends messages to one peer of a datagram socket; it is a message.Sender.
 type PeerSender struct {
 	datagram *Datagram
 	peer     Peer
-	max      int
+	layer    *MessageDatagrams
 }
 
 // Peer is to whom the messages go.
@@ -288,10 +292,14 @@ func (p *PeerSender) Send(m *message.Message) error {
 	if err != nil {
 		return err
 	}
-	if len(text)-start > p.max {
+	if len(text)-start > p.layer.config.MaxSize {
 		return ErrSize
 	}
-	return p.datagram.WriteTo(text[start:], p.peer)
+	if err := p.datagram.WriteTo(text[start:], p.peer); err != nil {
+		return err
+	}
+	p.layer.config.Coverage.AddSent(m)
+	return nil
 }
 
 // String is the peer's address, for logs.

@@ -18,6 +18,11 @@ type MessageConfig struct {
 	// Quiet leaves lines that are no message unanswered, as the C++ library does. Otherwise the
 	// peer gets INVALID, with the reason in the parameter message.
 	Quiet bool
+	// Parser says what is accepted as a message. Zero: what message.Parse accepts, but with MaxInput as the
+	// longest message.
+	Parser message.Parser
+	// Coverage counts the messages sent. Nil: they are not counted.
+	Coverage *message.Coverage
 	// Opened is called when the connection stands. Nil: nothing is to be done.
 	Opened func(c *MessageConn) error
 	// Drained is called when the last byte of output that had to wait has gone to the kernel. Nil:
@@ -52,7 +57,9 @@ type messageLayer struct {
 
 func newMessageLayer(h message.Handler, config MessageConfig) *messageLayer {
 	mustNotBeNil(h)
-	return &messageLayer{handler: h, config: config, stream: config.Stream.withDefaults()}
+	layer := &messageLayer{handler: h, config: config, stream: config.Stream.withDefaults()}
+	setDefault(&layer.config.Parser.MaxSize, layer.stream.MaxInput)
+	return layer
 }
 
 // NewMessageConn puts a message connection on a connected transport, which it owns from then on.
@@ -115,6 +122,7 @@ func (c *MessageConn) Send(m *message.Message) error {
 		return err
 	}
 	c.sent++
+	c.layer.config.Coverage.AddSent(m)
 	return nil
 }
 
@@ -151,8 +159,7 @@ func (l *messageLines) HandleData(s *Stream, data []byte) (consumed int, err err
 // line handles one line.
 func (l *messageLines) line(s *Stream, line []byte) error {
 	c := (*MessageConn)(l)
-	m := new(message.Message)
-	err := m.UnmarshalText(line)
+	m, err := c.layer.config.Parser.ParseBytes(line)
 	switch {
 	case err == nil:
 		c.received++

@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
@@ -25,13 +26,16 @@ type Service struct {
 	ReopenLogs func() error
 	// Leak is called for LEAK, to report the memory in use.
 	Leak func()
+	// Help is called for HELP. It returns the commands to list besides those that have an exact match: those that
+	// patterns and functions stand for.
+	Help func() []string
 }
 
 // AddDefaults adds the commands that every service understands, at PrioritySystem: your own handler of the
 // same command is used instead.
 //
 //	ALIVE                 is answered by ABSOLUTELY, with reply_timestamp and its serial and timestamp
-//	HELP                  is answered by COMMANDS, with the list of Commands
+//	HELP                  is answered by COMMANDS, with the list of Commands and of Help
 //	INVALID, UNKNOWN      are logged as errors, once a second at most
 //	LEAK                  calls Leak
 //	LOG_ROTATE            calls ReopenLogs
@@ -70,9 +74,11 @@ func (mux *Mux) AddDefaults(service Service) error {
 			message.CommandStop:               d.stop,
 			message.CommandUnknown:            d.refused,
 		} {
-			if err := t.add(Match{Command: command, Priority: PrioritySystem, Handler: f}); err != nil {
+			m, err := compile(Match{Command: command, Priority: PrioritySystem, Handler: f})
+			if err != nil {
 				return err
 			}
+			t.add(m)
 		}
 		return nil
 	})
@@ -88,7 +94,7 @@ type defaults struct {
 }
 
 func (d *defaults) alive(from message.Sender, m *message.Message) error {
-	now := d.mux.now()
+	now := d.mux.config.Now()
 	reply := m.Reply(message.CommandAbsolutely).
 		Set(message.ParameterReplyTimestamp, fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond()))
 	for _, name := range []string{message.ParameterSerial, message.ParameterTimestamp} {
@@ -96,12 +102,17 @@ func (d *defaults) alive(from message.Sender, m *message.Message) error {
 			reply.Set(name, value)
 		}
 	}
-	return from.Send(reply)
+	return answer(from, reply)
 }
 
 func (d *defaults) help(from message.Sender, m *message.Message) error {
-	list := strings.Join(d.mux.Commands(), ",")
-	return from.Send(m.Reply(message.CommandCommands).Set(message.ParameterList, list))
+	commands := d.mux.Commands()
+	if d.service.Help != nil {
+		commands = append(commands, d.service.Help()...)
+		slices.Sort(commands)
+		commands = slices.Compact(commands)
+	}
+	return answer(from, m.Reply(message.CommandCommands).Set(message.ParameterList, strings.Join(commands, ",")))
 }
 
 func (d *defaults) refused(_ message.Sender, m *message.Message) error {
@@ -158,5 +169,13 @@ func (d *defaults) nothing(message.Sender, *message.Message) error { return nil 
 // other answers the commands that nobody handles. INVALID and UNKNOWN have a match of their own, without a
 // tag, so they never come here.
 func (d *defaults) other(from message.Sender, m *message.Message) error {
-	return from.Send(m.Reply(message.CommandUnknown).Set(message.ParameterCommand, m.Command()))
+	return answer(from, m.Reply(message.CommandUnknown).Set(message.ParameterCommand, m.Command()))
+}
+
+// answer sends a reply, if there is somebody to get it.
+func answer(from message.Sender, reply *message.Message) error {
+	if from == nil {
+		return nil
+	}
+	return from.Send(reply)
 }

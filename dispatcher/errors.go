@@ -4,6 +4,8 @@ import "errors"
 
 // What [Mux.Add], [Mux.HandleDefault] and [Mux.AddDefaults] refuse, besides bad names (message.ErrName).
 var (
+	// ErrMatch: a Match of nothing, or of several things, or of a bad regular expression.
+	ErrMatch = errors.New("dispatcher: bad match")
 	// ErrNoHandler: the handler is nil.
 	ErrNoHandler = errors.New("dispatcher: no handler")
 	// ErrPriority: a priority not between PriorityCallback and PriorityLast.

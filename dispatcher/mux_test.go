@@ -197,7 +197,7 @@ func TestAddRefuses(t *testing.T) {
 		match dispatcher.Match
 		want  error
 	}{
-		{dispatcher.Match{Handler: h}, message.ErrName},
+		{dispatcher.Match{Handler: h}, dispatcher.ErrMatch},
 		{dispatcher.Match{Command: "ping", Handler: h}, message.ErrName},
 		{dispatcher.Match{Command: "A-B", Handler: h}, message.ErrName},
 		{dispatcher.Match{Command: "PING"}, dispatcher.ErrNoHandler},

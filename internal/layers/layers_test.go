@@ -18,6 +18,7 @@ const module = "github.com/eventdispatcher-go/eventdispatcher"
 var lines = [][]string{
 	{"internal/sys", "internal/logger", "internal/timerqueue"},
 	{"message"},
+	{"message/definition"},
 	{"dispatcher"},
 	{"communicator"},
 	{"timer", "connection/signals", "connection/filewatch", "connection/procwatch"},
@@ -34,7 +35,7 @@ var testOnly = []string{"internal/conntest", "internal/fdtest", "internal/layers
 // apart are pairs that mustn't meet though their lines would let them: the
 // loop knows nothing of messages, so that either is of use without the other.
 var apart = map[string][]string{
-	"communicator": {"message", "dispatcher"},
+	"communicator": {"message", "message/definition", "dispatcher"},
 }
 
 // thirdParty says which packages may import a module of somebody else's, in

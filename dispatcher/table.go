@@ -1,0 +1,98 @@
+package dispatcher
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/eventdispatcher-go/eventdispatcher/message"
+)
+
+// table is what a Mux knows. One that is in use is never changed, but replaced.
+type table struct {
+	exact    map[string][]*match // by command, none empty, each in the order in which they are tried
+	others   []*match            // in the order in which they are tried
+	fallback message.Handler     // of HandleDefault
+	defaults message.Handler     // of AddDefaults
+	number   uint64              // of the next match
+}
+
+// clone returns a table that may be changed, but for the lists in it.
+func (t *table) clone() *table {
+	c := *t
+	if c.exact = maps.Clone(t.exact); c.exact == nil {
+		c.exact = map[string][]*match{}
+	}
+	return &c
+}
+
+// add adds a match after those of the same priority.
+func (t *table) add(m *match) {
+	m.number = t.number
+	t.number++
+	if m.isExact() {
+		t.exact[m.Command] = insert(t.exact[m.Command], m)
+	} else {
+		t.others = insert(t.others, m)
+	}
+}
+
+func insert(list []*match, m *match) []*match {
+	at, _ := slices.BinarySearchFunc(list, m, before)
+	return slices.Insert(slices.Clone(list), at, m)
+}
+
+// remove removes what f picks, and returns it.
+func (t *table) remove(f func(*match) bool) (removed []*match) {
+	pick := func(list []*match) []*match {
+		return slices.DeleteFunc(slices.Clone(list), func(m *match) bool {
+			picked := f(m)
+			if picked {
+				removed = append(removed, m)
+			}
+			return picked
+		})
+	}
+	for command, list := range t.exact {
+		if t.exact[command] = pick(list); len(t.exact[command]) == 0 {
+			delete(t.exact, command)
+		}
+	}
+	t.others = pick(t.others)
+	return removed
+}
+
+// has reports whether there is a match of this command, or pattern, and priority.
+func (t *table) has(command string, p Priority) bool {
+	same := func(m *match) bool { return m.Command == command && m.Priority == p }
+	return slices.ContainsFunc(t.exact[command], same) || slices.ContainsFunc(t.others, same)
+}
+
+// search yields the matches of a message in their order.
+type search struct {
+	message *message.Message
+	exact   []*match
+	others  []*match
+}
+
+func (t *table) search(m *message.Message) search {
+	return search{m, t.exact[m.Command()], t.others}
+}
+
+// next returns the next match, nil when there is none.
+func (s *search) next() *match {
+	for {
+		switch {
+		case len(s.others) == 0 && len(s.exact) == 0:
+			return nil
+		case len(s.others) == 0 || len(s.exact) > 0 && before(s.exact[0], s.others[0]) < 0:
+			m := s.exact[0]
+			s.exact = s.exact[1:]
+			return m
+		}
+		m := s.others[0]
+		s.others = s.others[1:]
+		if m.wants(s.message) {
+			return m
+		}
+	}
+}
