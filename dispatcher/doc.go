@@ -14,17 +14,40 @@
 //
 // # Which handler
 //
-// One handler is called for a message: the one with its command and the smallest [Priority] number; of
-// several with that priority, the one added first. Without one it is the handler of [Mux.HandleDefault],
-// then the UNKNOWN reply of [Mux.AddDefaults], and without these the message is logged as a warning, counted
-// by [Mux.Unhandled] and dropped. What the handler returns is what [Mux.HandleMessage] returns.
+// A [Match] is a command, a pattern of commands such as EVENT*, a regular expression, or a function of the message. The
+// matches are tried by [Priority], the smallest number first, and in the order in which they were added where that is
+// the same. The first one that matches gets the message. If it is an observer the search goes on: the later ones get
+// the message too, until one of them is no observer.
+//
+// A message that no match wants, not even an observer, goes to the handler of [Mux.HandleDefault]. Without one, the
+// UNKNOWN reply of [Mux.AddDefaults] answers it; without these the message is logged as a warning, counted by
+// [Mux.Unhandled] and dropped. What the handlers return is what [Mux.HandleMessage] returns.
+//
+// To see every message, whatever becomes of it, put your own handler in front of the Mux:
+//
+//	h := message.HandlerFunc(func(from message.Sender, m *message.Message) error {
+//		seen(m)
+//		return mux.HandleMessage(from, m)
+//	})
+//
+// # Checks
+//
+// With [Config.Definitions] the parameters of a message are checked once, before its first handler. If they are wrong no
+// handler is called: the message is counted by [Mux.Refused], logged once a second at most, and answered by INVALID with
+// the parameters command and message.
+//
+// # What was seen
+//
+// [Config.Trace] logs what is received; the log at debug level has the matches as they are added and removed; and
+// [Config.Coverage] counts which commands were ever received, so that a test can tell which of [Mux.Commands] it has
+// forgotten. What is sent is counted by the connections, with the same Coverage.
 //
 // # Goroutines
 //
 // All methods may be called from several goroutines, and from a handler; a message that is being dispatched
-// goes to the handler that was there when it came. Handlers run on the goroutine that calls
+// goes to the handlers that were there when it came. Handlers run on the goroutine that calls
 // [Mux.HandleMessage], for connections the one of their event loop, so they must not block it.
 //
-// Finding the handler takes the same time for any number of commands and allocates nothing. Adding and
+// Finding an exact command takes the same time for any number of them and allocates nothing. Adding and
 // removing copy the table: they are for the start of a program and for rare changes.
 package dispatcher
