@@ -202,9 +202,7 @@ func (mux *Mux) refuse(from message.Sender, m *message.Message, wrong error) err
 	if c := m.Command(); c == message.CommandInvalid || c == message.CommandUnknown {
 		return nil
 	}
-	return answer(from, m.Reply(message.CommandInvalid).
-		Set(message.ParameterCommand, m.Command()).
-		Set(message.ParameterMessage, wrong.Error()))
+	return answer(from, m.ReplyInvalid(wrong.Error()))
 }
 
 // change replaces the table by one that f changed, unless f fails.

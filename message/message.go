@@ -179,6 +179,12 @@ func (m *Message) Reply(command string) *Message {
 	return New(command).ReplyTo(m)
 }
 
+// ReplyInvalid returns the reply to a message that is understood but wrong: INVALID with the command of m, and the reason,
+// for people.
+func (m *Message) ReplyInvalid(reason string) *Message {
+	return m.Reply(CommandInvalid).Set(ParameterCommand, m.command).Set(ParameterMessage, reason)
+}
+
 // Set adds a parameter, or replaces its value. The value is any text; what can't be written is reported
 // when the message is, by [Message.AppendText].
 func (m *Message) Set(name, value string) *Message {

@@ -136,19 +136,20 @@ func parseValue(text string, at int) (value string, next int, err error) {
 		return value, min(at+end+1, len(text)), nil
 	}
 
-	end, escaped := at+1, false
+	// The C++ library looks at one backslash only, hence so does this.
+	end := at + 1
 	for {
 		i := strings.IndexByte(text[end:], '"')
 		if i < 0 {
 			return "", 0, syntaxError(at, "no closing quote")
 		}
-		end += i
-		// The C++ library looks at one backslash only, hence so does this.
-		if text[end-1] != '\\' {
+		if end += i; text[end-1] != '\\' {
 			break
 		}
-		escaped = true
 		end++
+		for end+1 < len(text) && text[end] == '\\' && text[end+1] == '"' { // they often come in a row
+			end += 2
+		}
 	}
 	value, next = text[at+1:end], end+1
 	if next < len(text) {
@@ -157,7 +158,7 @@ func parseValue(text string, at int) (value string, next int, err error) {
 		}
 		next++
 	}
-	if escaped || strings.IndexByte(value, '\\') >= 0 {
+	if strings.IndexByte(value, '\\') >= 0 {
 		value = unescape(value, true)
 	}
 	return value, next, nil
@@ -170,29 +171,35 @@ func unescape(s string, quoted bool) string {
 	b.Grow(len(s))
 	for {
 		i := strings.IndexByte(s, '\\')
-		if i < 0 || i+1 == len(s) {
+		if i < 0 {
 			b.WriteString(s)
 			return b.String()
 		}
 		b.WriteString(s[:i])
 		s = s[i:]
-		length := 2
-		switch {
-		case quoted && s[1] == '"':
-			b.WriteByte('"')
-		case quoted && strings.HasPrefix(s, `\\"`):
-			b.WriteString(`\"`)
-			length = 3
-		case s[1] == '\\':
-			b.WriteByte('\\')
-		case s[1] == 'n':
-			b.WriteByte('\n')
-		case s[1] == 'r':
-			b.WriteByte('\r')
-		default:
-			b.WriteString(s[:2])
+		for len(s) > 1 && s[0] == '\\' { // they often come in a row
+			switch c := s[1]; {
+			case quoted && c == '"':
+				b.WriteByte('"')
+			case quoted && c == '\\' && len(s) > 2 && s[2] == '"':
+				b.WriteString(`\"`)
+				s = s[1:]
+			case c == '\\':
+				b.WriteByte('\\')
+			case c == 'n':
+				b.WriteByte('\n')
+			case c == 'r':
+				b.WriteByte('\r')
+			default:
+				b.WriteByte('\\')
+				b.WriteByte(c)
+			}
+			s = s[2:]
 		}
-		s = s[length:]
+		if s == `\` {
+			b.WriteByte('\\')
+			return b.String()
+		}
 	}
 }
 

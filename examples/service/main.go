@@ -26,19 +26,21 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/connection/signals"
 	"github.com/eventdispatcher-go/eventdispatcher/dispatcher"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
+	"github.com/eventdispatcher-go/eventdispatcher/message/definition"
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 	"github.com/eventdispatcher-go/eventdispatcher/udp"
 	"github.com/eventdispatcher-go/eventdispatcher/unixsock"
 )
 
 type options struct {
-	name              string
+	name, definitions string
 	tcps, udps, paths []string
 }
 
 func main() {
 	var o options
 	pflag.StringVar(&o.name, "name", "service", "the service's `NAME`")
+	pflag.StringVar(&o.definitions, "definitions", "", "check messages against the definitions in the folders of `PATH`")
 	pflag.StringArrayVar(&o.tcps, "tcp", nil, "listen on TCP at `ADDRESS`")
 	pflag.StringArrayVar(&o.udps, "udp", nil, "listen on UDP at `ADDRESS`")
 	pflag.StringArrayVar(&o.paths, "unix", nil, "listen on a Unix stream socket at `PATH`")
@@ -53,13 +55,17 @@ func main() {
 }
 
 func run(o options) error {
+	definitions, err := definition.Load(definition.Config{Path: o.definitions})
+	if err != nil {
+		return err
+	}
 	loop, err := communicator.New(communicator.Config{})
 	if err != nil {
 		return err
 	}
 	defer loop.Close()
 
-	mux := dispatcher.New(dispatcher.Config{})
+	mux := dispatcher.New(dispatcher.Config{Definitions: definitions})
 	mux.HandleFunc("PING", ping)
 	mux.HandleFunc("SUM", sum)
 	err = mux.AddDefaults(dispatcher.Service{Name: o.name, Stop: func(bool) { loop.Stop(nil) }})
@@ -128,9 +134,7 @@ func sum(from message.Sender, m *message.Message) error {
 			n, ok = n.SetString(value, 10)
 		}
 		if !ok {
-			return from.Send(m.Reply(message.CommandInvalid).
-				Set(message.ParameterCommand, m.Command()).
-				Set(message.ParameterMessage, name+" is not a whole number"))
+			return from.Send(m.ReplyInvalid(name + " is not a whole number"))
 		}
 		total.Add(total, n)
 	}
