@@ -144,6 +144,8 @@ func testCommands(t *testing.T, program string) {
 			{"SUM a=one", "INVALID command=SUM;message=a is not a whole number"},
 			{"SUM a=1.5", "INVALID command=SUM;message=a is not a whole number"},
 			{"DANCE", "UNKNOWN command=DANCE"},
+			{"ALIVE timestamp=now", `INVALID command=ALIVE;message=definition: ALIVE: parameter "timestamp": not a number of seconds, such as 1.5`},
+			{`{"sent-from-service":"b","command":"PING","parameters":{"x":1}}`, "b/PONG x=1"},
 			{"HELP", "COMMANDS list=ALIVE,HELP,INVALID,LEAK,LOG_ROTATE,PING,QUITTING,READY,RESTART,SERVICE_UNAVAILABLE,STOP,SUM,UNKNOWN"},
 		} {
 			want, err := message.Parse(tt.want)
@@ -159,7 +161,7 @@ func testCommands(t *testing.T, program string) {
 			t.Errorf("%s: ALIVE was answered with %v", network, m)
 		}
 		// These are taken and not answered.
-		for _, quiet := range []string{"INVALID", "UNKNOWN", "LEAK", "LOG_ROTATE", "READY", "RESTART", "SERVICE_UNAVAILABLE"} {
+		for _, quiet := range []string{"INVALID", "UNKNOWN", "LEAK", "LOG_ROTATE", "READY", "RESTART", "SERVICE_UNAVAILABLE destination_service=x;unsent_command=Y"} {
 			if _, err := fmt.Fprintln(conn, quiet); err != nil {
 				t.Fatal(err)
 			}
