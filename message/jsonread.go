@@ -24,7 +24,7 @@ func (r *reader) parseJSON(text string, start int) error {
 				if err != nil {
 					return err
 				}
-				return r.addParameter(offset, name, value)
+				return r.addParameter(offset, name, checkParameter(name), value)
 			})
 		}
 		valueOffset := j.at

@@ -259,9 +259,17 @@ func (m *Message) parameters() []parameter {
 
 // find returns where the parameter is, or where it would be inserted.
 func (m *Message) find(name string) (i int, found bool) {
-	return slices.BinarySearchFunc(m.parameters(), name, func(p parameter, name string) int {
-		return strings.Compare(p.name, name)
-	})
+	list := m.parameters()
+	low, high := 0, len(list)
+	for low < high {
+		middle := (low + high) / 2
+		if list[middle].name < name {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, low < len(list) && list[low].name == name
 }
 
 // insert puts a parameter at position i, which is where its name belongs except while parsing.

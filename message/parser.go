@@ -212,11 +212,12 @@ func (r *reader) setSentFromService(offset int, name string) error {
 	return r.check(offset, fieldSentFromService, name, checkSender(name))
 }
 
-func (r *reader) addParameter(offset int, name, value string) error {
+// addParameter adds a parameter unless there is a reason why its name is not allowed.
+func (r *reader) addParameter(offset int, name, reason, value string) error {
 	if r.parameters == r.maxParameters {
 		return &Error{Offset: offset, Reason: fmt.Sprintf("more than %d parameters", r.maxParameters), Err: ErrLimit}
 	}
-	if err := r.check(offset, fieldParameter, name, checkParameter(name)); err != nil {
+	if err := r.check(offset, fieldParameter, name, reason); err != nil {
 		return err
 	}
 	r.sorted = r.sorted && (r.previous < name || r.parameters == 0)

@@ -102,19 +102,19 @@ func (r *reader) parseDestination(text string, at int) (next int, err error) {
 // parseParameters reads `name=value;name=value`, with an optional semicolon at the end.
 func (r *reader) parseParameters(text string, at int) error {
 	for at < len(text) {
-		equal := strings.IndexByte(text[at:], '=')
-		if equal < 0 {
-			return syntaxError(at, "a parameter without an equal sign")
+		equal := at
+		for equal < len(text) && nameClass[text[equal]] != 0 {
+			equal++
 		}
-		name := text[at : at+equal]
-		if reason := checkParameter(name); reason != "" {
-			return nameError(at, fieldParameter, name, reason)
+		if equal == len(text) || text[equal] != '=' || equal == at || nameClass[text[at]] == digit {
+			return badParameter(text, at)
 		}
-		value, next, err := parseValue(text, at+equal+1)
+		name := text[at:equal]
+		value, next, err := parseValue(text, equal+1)
 		if err != nil {
 			return err
 		}
-		if err := r.addParameter(at, name, value); err != nil {
+		if err := r.addParameter(at, name, "", value); err != nil {
 			return err
 		}
 		at = next
@@ -122,18 +122,28 @@ func (r *reader) parseParameters(text string, at int) error {
 	return nil
 }
 
+// badParameter returns what is wrong with the name at text[at:].
+func badParameter(text string, at int) error {
+	name, _, found := strings.Cut(text[at:], "=")
+	if !found {
+		return syntaxError(at, "a parameter without an equal sign")
+	}
+	return nameError(at, fieldParameter, name, checkParameter(name))
+}
+
 // parseValue reads a value and the semicolon after it, and returns where the next parameter starts.
 func parseValue(text string, at int) (value string, next int, err error) {
 	if at == len(text) || text[at] != '"' {
-		end := strings.IndexByte(text[at:], ';')
-		if end < 0 {
-			end = len(text) - at
+		end, escaped := at, false
+		for end < len(text) && text[end] != ';' {
+			escaped = escaped || text[end] == '\\'
+			end++
 		}
-		value = text[at : at+end]
-		if strings.IndexByte(value, '\\') >= 0 {
+		value = text[at:end]
+		if escaped {
 			value = unescape(value, false)
 		}
-		return value, min(at+end+1, len(text)), nil
+		return value, min(end+1, len(text)), nil
 	}
 
 	// The C++ library looks at one backslash only, hence so does this.
