@@ -229,7 +229,7 @@ func parseSeconds(s string) (seconds, nanoseconds int64, ok bool) {
 // SetAddrPort sets a parameter to an IP address and a port: "127.0.0.1:4040", "[::1]:4040". An invalid one is refused
 // with [ErrValue].
 func (m *Message) SetAddrPort(name string, value netip.AddrPort) *Message {
-	if !value.IsValid() {
+	if !value.IsValid() || !isZone(value.Addr().Zone()) {
 		return m.refuseAs(ErrValue, fieldParameter, name, "not a valid address")
 	}
 	return m.Set(name, value.String())
@@ -244,10 +244,20 @@ func (m *Message) GetAddrPort(name string) (netip.AddrPort, error) {
 	}
 	address, mask, masked := strings.Cut(value, "/")
 	a, err := netip.ParseAddrPort(address)
-	if err != nil || masked && mask != strconv.Itoa(a.Addr().BitLen()) {
+	if err != nil || !isZone(a.Addr().Zone()) || masked && mask != strconv.Itoa(a.Addr().BitLen()) {
 		return netip.AddrPort{}, valueError(name, "not an IP address with a port")
 	}
 	return a, nil
+}
+
+// isZone reports whether s can be the name of a network interface, or none: any text passes for the zone of an address.
+func isZone(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // maxUnixPath is the size of sun_path without the NUL at its end: unix(7).

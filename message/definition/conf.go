@@ -10,21 +10,32 @@ import (
 )
 
 // Parse reads a definition in the format that the package documentation describes. The name of the file is for the error,
-// which joins a [*FileError] for each thing that is wrong.
+// which joins a [*FileError] for each thing that is wrong, or a hundred.
 //
 // What the C++ library would silently ignore is an error: lines that are neither a section nor a key nor a comment, keys
 // in front of the first section, sections without a key, and names of sections that no parameter can have.
 func Parse(command, file string, text []byte) (*Definition, error) {
 	r := confReader{file: file, sections: map[string]*section{}}
 	if err := message.New(command).Err(); err != nil {
-		r.fail(0, "%q is not the name of a command", command)
+		r.fail(0, "%.64q is not the name of a command", command)
 	}
-	for line := range strings.Lines(string(text)) {
+	content, marked := strings.CutPrefix(string(text), "\ufeff")
+	if marked {
+		r.fail(1, "a byte order mark")
+	}
+	for line := range strings.Lines(content) {
 		r.line++
 		r.read(strings.Trim(line, blanks))
+		if len(r.problems) >= maxProblems {
+			r.fail(r.line, "too many problems")
+			break
+		}
 	}
 	return r.definition(command), errors.Join(r.problems...)
 }
+
+// maxProblems is after how many a file is not read on: it is of another kind.
+const maxProblems = 100
 
 const blanks = " \t\n\v\f\r"
 
@@ -51,6 +62,8 @@ func (r *confReader) fail(line int, format string, args ...any) {
 // read reads a line without the blanks around it.
 func (r *confReader) read(line string) {
 	switch {
+	case strings.IndexByte(line, '\r') >= 0:
+		r.fail(r.line, "a carriage return inside a line")
 	case line == "" || line[0] == '#' || line[0] == ';':
 	case line[0] == '[':
 		r.openSection(line)
@@ -58,6 +71,9 @@ func (r *confReader) read(line string) {
 		key, value, found := strings.Cut(line, "=")
 		if key = strings.TrimRight(key, blanks); !found || key == "" {
 			r.fail(r.line, "neither [parameter] nor key=value nor a comment")
+			if r.current != nil {
+				r.current.keyed = true // it was to have one
+			}
 			return
 		}
 		r.setKey(key, unquote(strings.TrimLeft(value, blanks)))
@@ -71,9 +87,10 @@ func (r *confReader) openSection(line string) {
 		r.fail(r.line, "not a section: [parameter]")
 		return
 	}
-	name = strings.ReplaceAll(strings.Trim(name, blanks), "-", "_")
-	if message.New("X").Set(name, "").Err() != nil {
-		r.fail(r.line, "%q is not the name of a parameter", name)
+	written := strings.Trim(name, blanks)
+	name = strings.ReplaceAll(written, "-", "_")
+	if message.New("X").Set(name, "").Err() != nil || len(name) > message.DefaultMaxName {
+		r.fail(r.line, "%.64q is not the name of a parameter", written)
 		return
 	}
 	s := r.sections[name]
@@ -88,7 +105,7 @@ func (r *confReader) setKey(key, value string) {
 	s := r.current
 	if s == nil {
 		if !r.outside {
-			r.fail(r.line, "key %q in front of the first section", key)
+			r.fail(r.line, "key %.64q in front of the first section", key)
 		}
 		return
 	}
@@ -100,7 +117,7 @@ func (r *confReader) setKey(key, value string) {
 		}
 		i := slices.Index(typeNames[:], value)
 		if i < 0 {
-			r.fail(r.line, "no such type: %q", value)
+			r.fail(r.line, "no such type: %.64q", value)
 			return
 		}
 		s.Type = Type(i)
@@ -116,7 +133,7 @@ func (r *confReader) setKey(key, value string) {
 			case "forbidden":
 				s.Forbidden = true
 			default:
-				r.fail(r.line, "no such flag: %q", flag)
+				r.fail(r.line, "no such flag: %.64q", flag)
 			}
 		}
 		if s.Required && s.Forbidden {

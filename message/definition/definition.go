@@ -112,9 +112,10 @@ func (t Type) wrong(m *message.Message, name, value string) (reason string) {
 	case Timespec:
 		_, err = m.GetTime(name)
 	case Address:
-		if !isAddress(value) {
-			return "not an IP address"
+		if _, err := m.GetAddrPort(name); err == nil || isAddress(value) {
+			return ""
 		}
+		return "not an IP address"
 	}
 	if wrong := (*message.Error)(nil); errors.As(err, &wrong) {
 		return wrong.Reason
@@ -122,18 +123,15 @@ func (t Type) wrong(m *message.Message, name, value string) (reason string) {
 	return ""
 }
 
-// isAddress tells addresses without asking anybody: a name of a host is none.
+// isAddress tells addresses without a port, without asking anybody: a name of a host is none.
 func isAddress(s string) bool {
-	if _, err := netip.ParseAddrPort(s); err == nil {
-		return true
-	}
 	if inner, found := strings.CutPrefix(s, "["); found {
 		if s, found = strings.CutSuffix(inner, "]"); !found || !strings.Contains(s, ":") {
 			return false
 		}
 	}
-	_, err := netip.ParseAddr(s)
-	return err == nil
+	a, err := netip.ParseAddr(s)
+	return err == nil && a.Zone() == ""
 }
 
 // validate returns what is wrong with the definition itself.

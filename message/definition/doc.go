@@ -28,20 +28,20 @@
 //
 // Dashes in the name of a section are underscores in the name of the parameter. Other keys than these three are ignored.
 // A section may come in several parts. A value may be put between double or single quotes. Lines that begin with # or ;
-// are comments.
+// are comments. Lines end with LF or CR LF; there is no byte order mark.
 //
 // The type is one of
 //
 //	string    any text; the default, which may also be spelled default
 //	integer   what message.GetInt[int64] reads: 12, -5, 0x1F
-//	address   an IP address, with or without a port: 127.0.0.1:4040, [::1]:4040, ::1
+//	address   an IP address: with a port, which Message.GetAddrPort reads, or without: 127.0.0.1:4040, ::1
 //	timespec  what Message.GetTime reads: seconds with or without a fraction
 //
 // and flags is a list of these, separated by commas alone, without blanks:
 //
 //	required   the parameter has to be there
 //	empty      it may be empty; then its type is not checked
-//	forbidden  it must not be there
+//	forbidden  it must not be there; not together with required
 //	optional, defined, allowed   say nothing, for people
 //
 // Without the key flags a parameter is required and may be empty; an empty list makes it optional, and not empty when it is

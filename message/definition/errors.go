@@ -31,7 +31,8 @@ const maxShown = 10
 // Error returns one line of printable text.
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString("definition: " + e.Command)
+	command := fmt.Sprintf("%.64q", e.Command) // a lenient parser lets anything through
+	b.WriteString("definition: " + command[1:len(command)-1])
 	separator := ": "
 	for i, p := range e.Problems {
 		if i == maxShown {

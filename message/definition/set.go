@@ -35,8 +35,8 @@ type Config struct {
 	Closed bool
 }
 
-// Set is the definitions of the commands of a service; the zero Set has none. It may be used by several goroutines at once, as long as none
-// adds to it. A nil *Set has no definitions.
+// Set is the definitions of the commands of a service; the zero Set has none, and neither has a nil *Set. It may be used
+// by several goroutines at once, as long as none adds to it.
 type Set struct {
 	definitions map[string]*Definition
 	closed      bool
@@ -48,14 +48,19 @@ type Set struct {
 func Load(config Config) (*Set, error) {
 	set := &Set{definitions: map[string]*Definition{}, closed: config.Closed}
 	var problems []error
-	for _, folder := range filepath.SplitList(config.Path) {
+	folders, err := split(config.Path)
+	if err != nil {
+		return nil, err
+	}
+	for _, folder := range folders {
 		files, err := os.ReadDir(folder)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("definition: %w", err))
 			continue
 		}
 		for _, f := range files {
-			if command, found := strings.CutSuffix(f.Name(), extension); found && set.definitions[command] == nil {
+			command, found := strings.CutSuffix(f.Name(), extension)
+			if found && command != "" && command[0] != '.' && set.definitions[command] == nil {
 				d, err := ReadFile(filepath.Join(folder, f.Name()))
 				if err != nil {
 					problems = append(problems, err)
@@ -72,6 +77,15 @@ func Load(config Config) (*Set, error) {
 		return nil, errors.Join(problems...)
 	}
 	return set, nil
+}
+
+// split returns the folders of a path. An empty one is an error: the current folder would be a surprise.
+func split(path string) (folders []string, err error) {
+	folders = filepath.SplitList(path)
+	if slices.Contains(folders, "") {
+		return nil, fmt.Errorf("definition: an empty folder in the path %q", path)
+	}
+	return folders, nil
 }
 
 func (s *Set) addBuiltIn() error {
@@ -92,9 +106,16 @@ func (s *Set) addBuiltIn() error {
 	})
 }
 
-// ReadFile reads the definition of a command from a file COMMAND.conf, of 1 MiB at most. The error is that of [Parse], or
-// says why the file can't be read.
+// ReadFile reads the definition of a command from a file, COMMAND.conf or COMMAND, of 1 MiB at most. The error is that of
+// [Parse], or says why the file can't be read.
 func ReadFile(name string) (*Definition, error) {
+	info, err := os.Stat(name) // first: opening a FIFO would wait for ever
+	if err != nil {
+		return nil, fmt.Errorf("definition: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &FileError{File: name, Reason: "not a regular file"}
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("definition: %w", err)
@@ -111,12 +132,17 @@ func ReadFile(name string) (*Definition, error) {
 }
 
 // Find returns the file with the definition of a command: the first one in the folders of path, which are separated by
-// colons. The error is message.ErrName, or fs.ErrNotExist when there is none.
+// colons; what is built in is not a file. The error is message.ErrName, fs.ErrNotExist when there is none, or says why
+// a folder can't be searched.
 func Find(path, command string) (file string, err error) {
 	if err := message.New(command).Err(); err != nil {
 		return "", fmt.Errorf("definition: %w", err)
 	}
-	for _, folder := range filepath.SplitList(path) {
+	folders, err := split(path)
+	if err != nil {
+		return "", err
+	}
+	for _, folder := range folders {
 		file = filepath.Join(folder, command+extension)
 		if _, err := os.Stat(file); err == nil {
 			return file, nil
@@ -128,7 +154,8 @@ func Find(path, command string) (file string, err error) {
 }
 
 // Add adds a definition made by the program, instead of one of the same command. It fails when a name is no name, when
-// the parameters are not in the order of their names, and when one is both required and forbidden.
+// the parameters are not in the order of their names or one is there twice, when there is no such type, and when a
+// parameter is both required and forbidden.
 func (s *Set) Add(d *Definition) error {
 	if err := d.validate(); err != nil {
 		return err

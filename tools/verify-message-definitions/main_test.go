@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// runHere runs the program.
+func runHere(args ...string) (status int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	status = run(args, &out, &err)
+	return status, out.String(), err.String()
+}
+
+// folder makes a folder with these files.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestRecorded runs what was recorded of the C++ tool: the same arguments, the same exit status and standard output.
+// Its standard error is here where we print the same.
+func TestRecorded(t *testing.T) {
+	const (
+		path    = "--path-to-message-definitions"
+		builtIn = "../../message/definition/messages"
+		missing = "a file that is missing is an error"
+		ignored = "keys outside sections are an error"
+	)
+	bad := folder(t, map[string]string{
+		"BAD_TYPE.conf":   "[a]\ntype=float\n",
+		"BAD_FLAG.conf":   "[a]\nflags=mandatory\n",
+		"NO_SECTION.conf": "type=integer\nflags=required\n",
+	})
+	for _, tt := range []struct {
+		args       []string
+		status     int
+		stdout     string
+		stderr     string // where it is the same
+		difference string // the reason why the exit status is 1 here
+	}{
+		{args: []string{path, builtIn, builtIn + "/ALIVE.conf", builtIn + "/HELP.conf"}},
+		{args: []string{"--verbose", path, builtIn, "ALIVE", "STOP"}, stdout: "--- command: ALIVE ---\n--- command: STOP ---\n"},
+		{args: []string{path, builtIn, "NOT_THERE"}, difference: missing},
+		{args: []string{path, builtIn, "lowercase", "a-b"}, status: 1},
+		{
+			args: []string{path, builtIn}, status: 1,
+			stderr: "verify-message-definitions: error: at least one message name needs to be specified.\n",
+		},
+		{args: []string{path, bad, "BAD_TYPE"}, status: 1},
+		{args: []string{path, bad, "BAD_FLAG"}, status: 1},
+		{args: []string{path, bad, "NO_SECTION"}, difference: ignored},
+		{args: []string{path, "", "ALIVE"}, status: 1},
+		{args: []string{"ALIVE"}, difference: missing},
+	} {
+		if _, err := os.Stat(filepath.Join(defaultPath, "ALIVE.conf")); err == nil && len(tt.args) == 1 {
+			continue // the C++ library is installed
+		}
+		status, stdout, stderr := runHere(tt.args...)
+		want := tt.status
+		if tt.difference != "" {
+			want = statusBad
+		}
+		if status != want || stdout != tt.stdout || (stderr == "") != (want == statusGood) {
+			t.Errorf("%q: got %d, %q, %q, want %d, %q", tt.args, status, stdout, stderr, want, tt.stdout)
+		}
+		if tt.stderr != "" && stderr != tt.stderr {
+			t.Errorf("%q: got %q, want %q", tt.args, stderr, tt.stderr)
+		}
+	}
+}
+
+func TestVerify(t *testing.T) {
+	first := folder(t, map[string]string{
+		"GOOD.conf": "[id]\ntype = integer\nflags = required\n",
+		"BAD.conf":  "x = 1\n[id]\ntype = int\nflags = required, empty\n[other]\n",
+		"BOTH.conf": "[id]\nflags = forbidden,required\n",
+		"a-b.conf":  "",
+	})
+	second := folder(t, map[string]string{
+		"BAD.conf":  "# hidden by the first folder's\n",
+		"MORE.conf": "rubbish\n",
+	})
+	const badProblems = `1/BAD.conf:1: key "x" in front of the first section
+1/BAD.conf:3: no such type: "int"
+1/BAD.conf:4: no such flag: " empty"
+1/BAD.conf:5: section "other" has no key: the C++ library ignores it; add a type or flags
+`
+	places := strings.NewReplacer(first, "1", second, "2")
+	for _, tt := range []struct {
+		args           string // 1 and 2 are the folders
+		status         int
+		stdout, stderr string
+	}{
+		{"-p 1:2 GOOD", 0, "", ""},
+		{"GOOD -p 1", 0, "", ""},
+		{"1/GOOD.conf", 0, "", ""},
+		{"-v 1/GOOD.conf -p 1 GOOD", 0, "--- command: GOOD ---\n--- command: GOOD ---\n", ""},
+		{"-p 1:2 BAD", 1, "", badProblems},
+		{"-p 2:1 BAD", 0, "", ""},
+		{"2/BAD.conf", 0, "", ""},
+		{
+			"-v -p 1:2 BAD NONE GOOD 2/MORE.conf 1/BOTH.conf", 1,
+			"--- command: BAD ---\n--- command: NONE ---\n--- command: GOOD ---\n--- command: MORE ---\n--- command: BOTH ---\n",
+			badProblems +
+				"verify-message-definitions: no NONE.conf in \"1:2\": file does not exist\n" +
+				"2/MORE.conf:1: neither [parameter] nor key=value nor a comment\n" +
+				"1/BOTH.conf:2: both required and forbidden\n",
+		},
+		{"1/a-b.conf", 1, "", "1/a-b.conf: \"a-b\" is not the name of a command\n"},
+		{"1/NONE.conf", 1, "", "verify-message-definitions: stat 1/NONE.conf: no such file or directory\n"},
+		{"1/", 1, "", "1/: not a regular file\n"},
+		{"-p 1 good", 1, "", "verify-message-definitions: message: command \"good\": not a command: capital letters, digits and underscores, " +
+			"no digit first\n"},
+		{"-p 1/GOOD.conf GOOD", 1, "", "verify-message-definitions: stat 1/GOOD.conf/GOOD.conf: not a directory\n"},
+		{"-v -p 1 GOOD.conf", 1, "--- command: GOOD ---\n", "verify-message-definitions: stat GOOD.conf: no such file or directory\n"},
+	} {
+		args := strings.Fields(tt.args)
+		for i, arg := range args {
+			args[i] = strings.NewReplacer("1", first, "2", second).Replace(arg)
+		}
+		status, stdout, stderr := runHere(args...)
+		if status != tt.status {
+			t.Errorf("%s: got %d, want %d", tt.args, status, tt.status)
+		}
+		if diff := cmp.Diff(tt.stdout, stdout); diff != "" {
+			t.Errorf("%s: standard output, want (-), got (+):\n%s", tt.args, diff)
+		}
+		if diff := cmp.Diff(tt.stderr, places.Replace(stderr)); diff != "" {
+			t.Errorf("%s: standard error, want (-), got (+):\n%s", tt.args, diff)
+		}
+	}
+}
+
+// TestFilesOfThisFolder: a file needs no slash.
+func TestFilesOfThisFolder(t *testing.T) {
+	t.Chdir(folder(t, map[string]string{"GOOD.conf": "", "BAD.conf": "[a]\n"}))
+	status, stdout, stderr := runHere("-p", "nowhere", "GOOD.conf", "./BAD.conf")
+	const want = "./BAD.conf:1: section \"a\" has no key: the C++ library ignores it; add a type or flags\n"
+	if status != statusBad || stdout != "" || stderr != want {
+		t.Errorf("got %d, %q, %q", status, stdout, stderr)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--nonsense", "ALIVE"}, "--nonsense"},
+		{[]string{"-c", "ALIVE"}, "'c'"},
+		{[]string{"ALIVE", "-p"}, "'p'"},
+		{[]string{"ALIVE", "--verbose=often"}, "often"},
+	} {
+		status, stdout, stderr := runHere(tt.args...)
+		if status != statusUsage || stdout != "" || !strings.Contains(stderr, tt.want) ||
+			!strings.HasPrefix(stderr, "verify-message-definitions: ") ||
+			!strings.HasSuffix(stderr, "; see verify-message-definitions --help\n") {
+			t.Errorf("%q: got %d, %q, %q, want %s", tt.args, status, stdout, stderr, tt.want)
+		}
+	}
+	for _, args := range [][]string{{}, {"-v"}, {"--"}} {
+		status, stdout, stderr := runHere(args...)
+		if status != statusBad || stdout != "" || !strings.Contains(stderr, "at least one message name") {
+			t.Errorf("%q: got %d, %q, %q", args, status, stdout, stderr)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for arg, want := range map[string]string{"--help": defaultPath, "-h": "Usage:", "--version": "\n"} {
+		if status, stdout, stderr := runHere(arg); status != 0 || !strings.Contains(stdout, want) || stderr != "" {
+			t.Errorf("%s: got %d, %q, %q", arg, status, stdout, stderr)
+		}
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("the disk is full") }
+
+// TestOutputThatCanNotBeWritten: the definitions are read nevertheless.
+func TestOutputThatCanNotBeWritten(t *testing.T) {
+	bad := filepath.Join(folder(t, map[string]string{"BAD.conf": "[a]\n"}), "BAD.conf")
+	for _, args := range [][]string{{"-v", bad}, {"--help"}, {"--version"}} {
+		var stderr bytes.Buffer
+		status := run(args, full{}, &stderr)
+		if status != statusBad || !strings.HasPrefix(stderr.String(), "verify-message-definitions: the disk is full\n") {
+			t.Errorf("%q: got %d, %q", args, status, &stderr)
+		}
+		if args[0] == "-v" && !strings.Contains(stderr.String(), "BAD.conf:1: ") {
+			t.Errorf("%q: got %q", args, &stderr)
+		}
+	}
+}
+
+func Example() {
+	// verify-message-definitions --verbose testdata/FETCH_USER.conf
+	fmt.Println(run([]string{"--verbose", "testdata/FETCH_USER.conf"}, os.Stdout, os.Stdout))
+	// Output:
+	// --- command: FETCH_USER ---
+	// testdata/FETCH_USER.conf:4: no such type: "int"
+	// testdata/FETCH_USER.conf:5: no such flag: " empty"
+	// 1
+}
