@@ -16,7 +16,7 @@
 //
 //	definitions/FETCH_USER.conf:4: no such type: "int"
 //	definitions/FETCH_USER.conf:5: no such flag: " empty"
-//	verify-message-definitions: open definitions/USER.conf: no such file or directory
+//	verify-message-definitions: stat definitions/USER.conf: no such file or directory
 //
 // A file that the C++ library eventdispatcher reads without a word may be refused: one with lines that it ignores.
 // Files without mistakes are passed over in silence; with --verbose the standard output has a line for each command
