@@ -25,6 +25,8 @@ type JSONOptions struct {
 	Numbers bool
 }
 
+const reasonUTF8 = "JSON can't hold what is not UTF-8"
+
 // MarshalJSON returns what [Message.AppendJSON] appends with the zero JSONOptions.
 func (m *Message) MarshalJSON() ([]byte, error) {
 	b, err := m.AppendJSON(nil, JSONOptions{})
@@ -45,21 +47,19 @@ func (m *Message) AppendJSON(b []byte, o JSONOptions) ([]byte, error) {
 		return b, nameError(-1, fieldCommand, "", reasonMissing)
 	}
 	w := jsonWriter{b: b, separator: '{'}
-	if m.sentFromServer != "" {
-		w.member(keySentFromServer, m.sentFromServer)
-	}
-	if m.sentFromService != "" {
-		w.member(keySentFromService, m.sentFromService)
-	}
-	if m.service != "" { // without it a server is not written, as in the text form
-		if m.server != "" {
-			w.member(keyServer, m.server)
+	for _, f := range [...]struct{ field, key, name string }{
+		{fieldSentFromServer, keySentFromServer, m.sentFromServer},
+		{fieldSentFromService, keySentFromService, m.sentFromService},
+		{fieldServer, keyServer, m.server},
+		{fieldService, keyService, m.service},
+		{fieldCommand, keyCommand, m.command},
+	} {
+		if f.name == "" || f.field == fieldServer && m.service == "" { // as in the text form
+			continue
 		}
-		w.member(keyService, m.service)
-	}
-	w.member(keyCommand, m.command)
-	if w.broken {
-		return b, &Error{Offset: -1, Reason: "a name that is not UTF-8", Err: ErrUnsendable}
+		if w.member(f.key, f.name); w.broken {
+			return b, &Error{Offset: -1, Field: f.field, Name: f.name, Reason: reasonUTF8, Err: ErrUnsendable}
+		}
 	}
 	if list := m.parameters(); len(list) > 0 {
 		w.key(keyParameters)
@@ -73,10 +73,7 @@ func (m *Message) AppendJSON(b []byte, o JSONOptions) ([]byte, error) {
 				w.member(name, value)
 			}
 			if w.broken {
-				return b, &Error{
-					Offset: -1, Field: fieldParameter, Name: name,
-					Reason: "JSON can't hold what is not UTF-8", Err: ErrUnsendable,
-				}
+				return b, &Error{Offset: -1, Field: fieldParameter, Name: name, Reason: reasonUTF8, Err: ErrUnsendable}
 			}
 		}
 		w.b = append(w.b, '}')

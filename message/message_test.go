@@ -2,12 +2,13 @@ package message_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
@@ -144,6 +145,21 @@ func TestReply(t *testing.T) {
 	}
 }
 
+func TestReplyInvalid(t *testing.T) {
+	for request, want := range map[string]string{
+		"<a:b x:y/FETCH id=x": "a:b/INVALID command=FETCH;message=no \"id\"",
+		"FETCH":               "INVALID command=FETCH;message=no \"id\"",
+	} {
+		m, err := message.Parse(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := m.ReplyInvalid(`no "id"`).MarshalText(); err != nil || string(text) != want {
+			t.Errorf("%q is answered %q, %v, want %q", request, text, err, want)
+		}
+	}
+}
+
 func TestSecretIsNeitherLoggedNorInErrors(t *testing.T) {
 	m := message.New("PING").Set("secret_code", "hush;\\").Set("a", "b")
 	_, err := m.MarshalText()
@@ -179,157 +195,85 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-func TestHandlerFunc(t *testing.T) {
-	failure := errors.New("failure")
-	var h message.Handler = message.HandlerFunc(func(message.Sender, *message.Message) error { return failure })
-	if err := h.HandleMessage(nil, message.New("PING")); !errors.Is(err, failure) {
-		t.Errorf("got %v", err)
+func TestEqual(t *testing.T) {
+	build := func() *message.Message {
+		return message.New("CMD").SetServer("a").SetService("b").SetSentFromServer("c").SetSentFromService("d").Set("e", "f").Set("g", "")
+	}
+	m := build()
+	if other := build(); !m.Equal(other) || !other.Equal(m) || !m.Equal(m) {
+		t.Errorf("%v and %v are not equal", m, other)
+	}
+	if !m.Equal(build().SetServer("not-a-name")) {
+		t.Error("what was refused counts")
+	}
+	if back, err := message.Parse(m.String()); err != nil || !m.Equal(back) {
+		t.Errorf("%v is not equal to what was read: %v, %v", m, back, err)
+	}
+	without := build()
+	without.Delete("g")
+	for _, other := range []*message.Message{
+		build().SetServer(""), build().SetService("x"), build().SetSentFromServer("x"), build().SetSentFromService("x"),
+		build().Set("e", "x"), build().Set("x", ""), without, new(message.Message),
+		message.New("OTHER").SetServer("a").SetService("b").SetSentFromServer("c").SetSentFromService("d").Set("e", "f").Set("g", ""),
+	} {
+		if m.Equal(other) || other.Equal(m) {
+			t.Errorf("%v and %v are equal", m, other)
+		}
+	}
+
+	// However the parameters came in, and whether there were more once.
+	few, many := message.New("CMD"), message.New("CMD")
+	for i := range 10 {
+		many.Set(fmt.Sprint("p", 9-i), fmt.Sprint(i))
+	}
+	for i := range 8 {
+		many.Delete(fmt.Sprint("p", i))
+	}
+	if few.Set("p8", "1").Set("p9", "0"); !few.Equal(many) || !many.Equal(few) {
+		t.Errorf("%v and %v are not equal", few, many)
 	}
 }
 
-func TestMessageInsideAStructure(t *testing.T) {
-	type envelope struct{ M *message.Message }
-	text, err := json.Marshal(envelope{message.New("PING").Set("a", "1")})
-	if want := `{"M":{"command":"PING","parameters":{"a":"1"}}}`; err != nil || string(text) != want {
-		t.Errorf("got %s, %v, want %s", text, err, want)
+func TestHas(t *testing.T) {
+	m := message.New("CMD").Set("a", "").Set("c", "x")
+	for name, want := range map[string]bool{"a": true, "c": true, "b": false, "A": false, "": false, "not a name": false} {
+		if got := m.Has(name); got != want {
+			t.Errorf("%q: got %v", name, got)
+		}
 	}
-	var back envelope
-	if err := json.Unmarshal(text, &back); err != nil || back.M.String() != "PING a=1" {
-		t.Errorf("got %v, %v", back.M, err)
+	if m.Err() != nil {
+		t.Errorf("asking is an error: %v", m.Err())
 	}
 }
 
-const typical = "<web1:frontend db1:store/FETCH_USER count=10;fields=name;id=12345;lang=en;serial=77"
-
-// leak keeps messages from being allocated on the stack.
-var leak *message.Message
-
-func TestAllocations(t *testing.T) {
-	line := []byte(typical)
-	if n := testing.AllocsPerRun(100, func() {
-		m, err := message.Parse(string(line))
-		if err != nil {
-			t.Fatal(err)
+func TestRegisterAndUnregister(t *testing.T) {
+	for _, service := range []string{"snapinit", "_A1", strings.Repeat("s", 300)} {
+		if text, err := message.NewRegister(service).MarshalText(); err != nil || string(text) != "REGISTER service="+service+";version=1" {
+			t.Errorf("got %s, %v", text, err)
 		}
-		leak = m
-	}); n > 2 {
-		t.Errorf("Parse: %v allocations, want 2", n)
-	}
-
-	m, err := message.Parse(typical)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := testing.AllocsPerRun(100, func() {
-		if err := m.UnmarshalText(line); err != nil {
-			t.Fatal(err)
+		if err := message.NewRegister(service).CheckVersion(); err != nil {
+			t.Error(err)
 		}
-	}); n > 1 {
-		t.Errorf("UnmarshalText: %v allocations, want 1", n)
-	}
-
-	buffer := make([]byte, 0, 256)
-	if n := testing.AllocsPerRun(100, func() {
-		if _, err := m.AppendText(buffer); err != nil {
-			t.Fatal(err)
+		if text, err := message.NewUnregister(service).MarshalText(); err != nil || string(text) != "UNREGISTER service="+service {
+			t.Errorf("got %s, %v", text, err)
 		}
-	}); n > 0 {
-		t.Errorf("AppendText: %v allocations, want 0", n)
 	}
-}
-
-func BenchmarkParse(b *testing.B) {
-	line := []byte(typical)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(line)))
-	for b.Loop() {
-		m, err := message.Parse(string(line))
-		if err != nil {
-			b.Fatal(err)
-		}
-		leak = m
-	}
-}
-
-func BenchmarkUnmarshalText(b *testing.B) {
-	line := []byte(typical)
-	m := new(message.Message)
-	b.ReportAllocs()
-	b.SetBytes(int64(len(line)))
-	for b.Loop() {
-		if err := m.UnmarshalText(line); err != nil {
-			b.Fatal(err)
+	for _, service := range []string{"", "a-b", "1a", "a b", ".", "*", "é"} {
+		for _, m := range []*message.Message{message.NewRegister(service), message.NewUnregister(service)} {
+			checkError(t, service, m.Err(), message.Error{Offset: -1, Field: "service", Name: service, Err: message.ErrName})
+			if m.Has("service") {
+				t.Errorf("%q is set", service)
+			}
 		}
 	}
 }
 
-func BenchmarkAppendText(b *testing.B) {
-	m, err := message.Parse(typical)
-	if err != nil {
-		b.Fatal(err)
-	}
-	var buffer []byte
-	b.ReportAllocs()
-	b.SetBytes(int64(len(typical)))
-	for b.Loop() {
-		if buffer, err = m.AppendText(buffer[:0]); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkBuildAndAppendText(b *testing.B) {
-	var buffer []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		m := message.New("FETCH_USER").SetServer("db1").SetService("store").
-			SetSentFromServer("web1").SetSentFromService("frontend").
-			Set("id", "12345").Set("fields", "name;mail").Set("lang", "en").Set("count", "10").Set("serial", "77")
-		var err error
-		if buffer, err = m.AppendText(buffer[:0]); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkGet(b *testing.B) {
-	m, err := message.Parse(typical)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if m.Get("id") == "" || m.Get("serial") == "" {
-			b.Fatal("missing")
-		}
-	}
-}
-
-func BenchmarkParseJSON(b *testing.B) {
-	m, err := message.Parse(typical)
-	if err != nil {
-		b.Fatal(err)
-	}
-	text, err := m.MarshalJSON()
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if leak, err = message.Parse(string(text)); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-func BenchmarkAppendJSON(b *testing.B) {
-	m, err := message.Parse(typical)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	var buf []byte
-	for b.Loop() {
-		if buf, err = m.AppendJSON(buf[:0], message.JSONOptions{}); err != nil {
-			b.Fatal(err)
+// TestErrorsAreOneLine: what a peer sends may reach a log, where it must not look like other lines.
+func TestErrorsAreOneLine(t *testing.T) {
+	for _, name := range []string{"a\nb", "\x1b[31m", "\u202e", "\xff", "\u2028", `"`, strings.Repeat("é", 10000)} {
+		text := message.New(name).Err().Error()
+		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || len(text) > 500 {
+			t.Errorf("%.20q: got %q", name, text)
 		}
 	}
 }

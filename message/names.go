@@ -13,7 +13,7 @@ const (
 const (
 	reasonName    = "not a name: letters, digits and underscores, no digit first"
 	reasonCommand = "not a command: capital letters, digits and underscores, no digit first"
-	reasonAddress = "not an address: a name, or one of . * ?"
+	reasonAddress = "not an address: letters, digits and underscores, no digit first, or one of . * ?"
 	reasonMissing = "missing"
 )
 
@@ -86,5 +86,8 @@ func checkAddress(s string) (reason string) {
 	if len(s) == 1 && (s[0] == '.' || s[0] == '*' || s[0] == '?') {
 		return ""
 	}
-	return checkSender(s)
+	if !isName(s, capital|small|digit) {
+		return reasonAddress
+	}
+	return ""
 }

@@ -42,6 +42,20 @@ func (f Form) String() string {
 	return fmt.Sprintf("Form(%d)", uint8(f))
 }
 
+// FormOf returns FormJSON or FormText, whichever [Parse] takes text for. It says nothing about whether that is a message.
+func FormOf(text []byte) Form {
+	for _, c := range text {
+		if textClass[c]&blank != 0 {
+			continue
+		}
+		if c == '{' {
+			return FormJSON
+		}
+		break
+	}
+	return FormText
+}
+
 // Parser says what is accepted as a message. The zero Parser is what [Parse] uses. It may be used by several
 // goroutines at once.
 type Parser struct {
@@ -70,8 +84,8 @@ func Parse(text string) (*Message, error) {
 
 // Parse is the function [Parse] with the settings of p.
 func (p *Parser) Parse(text string) (*Message, error) {
-	if max := limit(p.MaxSize, DefaultMaxSize); len(text) > max {
-		return nil, sizeError(max)
+	if most := limit(p.MaxSize, DefaultMaxSize); len(text) > most {
+		return nil, sizeError(most)
 	}
 	m := new(Message)
 	if err := p.parse(m, text); err != nil {
@@ -82,8 +96,8 @@ func (p *Parser) Parse(text string) (*Message, error) {
 
 // ParseBytes is [Parser.Parse] of a copy of text.
 func (p *Parser) ParseBytes(text []byte) (*Message, error) {
-	if max := limit(p.MaxSize, DefaultMaxSize); len(text) > max {
-		return nil, sizeError(max) // before it is copied
+	if most := limit(p.MaxSize, DefaultMaxSize); len(text) > most {
+		return nil, sizeError(most) // before it is copied
 	}
 	m := new(Message)
 	if err := p.parse(m, string(text)); err != nil {
@@ -109,8 +123,8 @@ func (m *Message) UnmarshalJSON(text []byte) error {
 }
 
 func (m *Message) unmarshal(p *Parser, text []byte) error {
-	if max := limit(p.MaxSize, DefaultMaxSize); len(text) > max {
-		return sizeError(max)
+	if most := limit(p.MaxSize, DefaultMaxSize); len(text) > most {
+		return sizeError(most)
 	}
 	var fresh Message
 	if err := p.parse(&fresh, string(text)); err != nil {
@@ -253,6 +267,6 @@ func nameError(offset int, field, name, reason string) error {
 	return &Error{Offset: offset, Field: field, Name: name, Reason: reason, Err: ErrName}
 }
 
-func sizeError(max int) error {
-	return &Error{Offset: max, Reason: fmt.Sprintf("longer than %d bytes", max), Err: ErrLimit}
+func sizeError(most int) error {
+	return &Error{Offset: most, Reason: fmt.Sprintf("longer than %d bytes", most), Err: ErrLimit}
 }

@@ -19,57 +19,246 @@ import (
 // The files of testdata hold what the C++ library reads, writes and refuses. Everything not listed in
 // differences has to be the same here, byte for byte.
 
-// differences are the recorded cases where this package differs on purpose.
-var differences = []struct {
+// difference is a reason to differ from the recordings on purpose, and the recorded cases that do, by file.
+type difference struct {
 	reason string
-	err    error // what this package answers; nil: other text
-	cases  []string
-}{
+	err    error                        // what this package answers to cases
+	cases  map[string][]string          // names
+	ours   map[string]map[string]string // names, and the text that this package makes of them
+}
+
+var differences = []difference{
 	{
-		"parse: the C++ library lets any command through, and services die of it later",
-		message.ErrName,
-		[]string{
-			"lowercase command accepted", "mixed command", "digits command", "weird command", "command with equal",
-			"quote command", "unicode command", "nbsp trailing", "lone equal", "lone semicolon",
-			"raw newline between", "tab separator", "bracket not json",
+		reason: "names are checked when a message is read; the C++ library checks few, and services die of them later",
+		err:    message.ErrName,
+		cases: map[string][]string{
+			"parse_text": {
+				"lowercase command accepted", "mixed command", "digits command", "weird command", "command with equal",
+				"quote command", "unicode command", "nbsp trailing", "lone equal", "lone semicolon",
+				"raw newline between", "tab separator", "bracket not json",
+				"bad service name accepted", "sent from two colons", "sent from weird chars",
+				"brace not first", "from_string of json",
+			},
+			"parse_json": {
+				"no command", "empty command", "lowercase command", "bad param name accepted",
+				"brace close", "array", "bom", "bad server chars accepted",
+			},
+			"values": {"reply_to <.:* PING", "reply_to <*:. PING"},
 		},
 	},
 	{
-		"parse: the C++ library checks no address",
-		message.ErrName,
-		[]string{
-			"bad service name accepted", "sent from two colons", "sent from weird chars",
-			"brace not first", "from_string of json",
+		reason: "a NUL byte cuts the text in the C++ library: refused when read",
+		err:    message.ErrSyntax,
+		cases:  map[string][]string{"parse_text": {"nul inside", "nul in value"}},
+	},
+	{
+		reason: "a NUL byte cuts the text in the C++ library: refused when written as text",
+		err:    message.ErrUnsendable,
+		cases: map[string][]string{
+			"parse_json":     {"escape u0000"}, // is read, can't be written as text
+			"write_text":     {"value nul inside", "value nul and semicolon"},
+			"roundtrip_text": {"nul (last parameter)", "nul (first parameter)"},
 		},
 	},
 	{
-		"parse: a NUL byte cuts the message in the C++ library",
-		message.ErrSyntax,
-		[]string{"nul inside", "nul in value"},
-	},
-	{
-		"write: white space at the end of the last value is lost by the C++ reader, so it is quoted",
-		nil,
-		[]string{
-			"value trailing space", "value only spaces", "value number with space",
-			"trailing space (last parameter)", "only spaces (last parameter)", "tab last (last parameter)",
+		reason: "white space at the end of the last value is lost by the C++ reader, so it is quoted",
+		ours: map[string]map[string]string{
+			"write_text": {
+				"value trailing space":    `CMD v="x "`,
+				"value only spaces":       `CMD v="   "`,
+				"value number with space": `CMD v="42 "`,
+			},
+			"roundtrip_text": {
+				"trailing space (last parameter)": `CMD p="x "`,
+				"only spaces (last parameter)":    `CMD p="  "`,
+				"tab last (last parameter)":       "CMD p=\"a\t\"",
+			},
 		},
 	},
 	{
-		"write: a NUL byte cuts the message in the C++ reader",
-		message.ErrUnsendable,
-		[]string{
-			"value nul inside", "value nul and semicolon", "nul (last parameter)", "nul (first parameter)",
-		},
-	},
-	{
-		"write: the C++ reader rejects a quoted value that ends in a backslash",
-		message.ErrUnsendable,
-		[]string{
+		reason: "the C++ reader rejects a quoted value that ends in a backslash",
+		err:    message.ErrUnsendable,
+		cases: map[string][]string{"roundtrip_text": {
 			"backslash last and semicolon (last parameter)", "backslash last and semicolon (first parameter)",
 			"backslash last and quote first (last parameter)", "backslash last and quote first (first parameter)",
+		}},
+	},
+	{
+		reason: "what the C++ library writes is not always JSON",
+		ours: map[string]map[string]string{
+			"write_json": {
+				// It forgets a quote and a comma after the service.
+				"service":            `{"service":"beta","command":"PING"}`,
+				"server and service": `{"server":"alpha","service":"beta","command":"PING"}`,
+				"service . ":         `{"service":".","command":"LOG_ROTATE"}`,
+				"service *":          `{"service":"*","command":"LOG_ROTATE"}`,
+				"service ?":          `{"service":"?","command":"LOG_ROTATE"}`,
+				"server * service *": `{"server":"*","service":"*","command":"LOG_ROTATE"}`,
+				"server . service x": `{"server":".","service":"x","command":"LOG_ROTATE"}`,
+				"server ? service x": `{"server":"?","service":"x","command":"LOG_ROTATE"}`,
+				"everything": `{"sent-from-server":"srv","sent-from-service":"svc","server":"alpha",` +
+					`"service":"beta","command":"PING","parameters":{"a":1,"b":"x;y"}}`,
+				"cache parameter": `{"service":"fluid_settings","command":"FLUID_SETTINGS_GET",` +
+					`"parameters":{"cache":"no;reply","name":"x"}}`,
+				// It writes control characters as they are.
+				"value tab":               `{"command":"CMD","parameters":{"v":"a\tb"}}`,
+				"value control bytes":     "{\"command\":\"CMD\",\"parameters\":{\"v\":\"\\u0001\\u0002\\u001f\x7f\"}}",
+				"value nul inside":        `{"command":"CMD","parameters":{"v":"a\u0000b"}}`,
+				"value nul and semicolon": `{"command":"CMD","parameters":{"v":"a\u0000;b"}}`,
+				// It takes for a number what JSON does not.
+				"value leading zeros": `{"command":"CMD","parameters":{"v":"007"}}`,
+				"value dot last":      `{"command":"CMD","parameters":{"v":"5."}}`,
+				"value hex":           `{"command":"CMD","parameters":{"v":"0x1F"}}`,
+				"value hex float":     `{"command":"CMD","parameters":{"v":"0x1p4"}}`,
+				"value minus inf":     `{"command":"CMD","parameters":{"v":"-inf"}}`,
+				"value plus nan":      `{"command":"CMD","parameters":{"v":"+nan"}}`,
+			},
+			"roundtrip_json": {
+				"tab last (last parameter)":       `{"command":"CMD","parameters":{"p":"a\t"}}`,
+				"tab last (first parameter)":      `{"command":"CMD","parameters":{"p":"a\t","z":1}}`,
+				"control (last parameter)":        `{"command":"CMD","parameters":{"p":"\u0001\u0002"}}`,
+				"control (first parameter)":       `{"command":"CMD","parameters":{"p":"\u0001\u0002","z":1}}`,
+				"nul (last parameter)":            `{"command":"CMD","parameters":{"p":"a\u0000b"}}`,
+				"nul (first parameter)":           `{"command":"CMD","parameters":{"p":"a\u0000b","z":1}}`,
+				"leading zeros (last parameter)":  `{"command":"CMD","parameters":{"p":"007"}}`,
+				"leading zeros (first parameter)": `{"command":"CMD","parameters":{"p":"007","z":1}}`,
+				"dot last (last parameter)":       `{"command":"CMD","parameters":{"p":"5."}}`,
+				"dot last (first parameter)":      `{"command":"CMD","parameters":{"p":"5.","z":1}}`,
+				"hex (last parameter)":            `{"command":"CMD","parameters":{"p":"0x1F"}}`,
+				"hex (first parameter)":           `{"command":"CMD","parameters":{"p":"0x1F","z":1}}`,
+				"inf (last parameter)":            `{"command":"CMD","parameters":{"p":"-inf"}}`,
+				"inf (first parameter)":           `{"command":"CMD","parameters":{"p":"-inf","z":1}}`,
+			},
 		},
 	},
+	{
+		reason: "a value comes through JSON unchanged: a number keeps its digits, a plus sign stays, nothing is decoded twice",
+		ours: map[string]map[string]string{
+			"parse_json": {
+				"value float":                            "A x=1.5",
+				"value float many digits":                "A x=3.14159265358979",
+				"value exp":                              "A x=1e3",
+				"value exp small":                        "A x=1e-3",
+				"value tiny":                             "A x=1e-9",
+				"value big":                              "A x=1e30",
+				"value int64 max":                        "A x=9223372036854775807",
+				"value 2^53+1":                           "A x=9007199254740993",
+				"value -0":                               "A x=-0",
+				"value 0.0":                              "A x=0.0",
+				"escape backslash n (double decode)":     `A x=a\\nb`,
+				"escape backslash r (double decode)":     `A x=a\\rb`,
+				"escape two backslashes (double decode)": `A x=a\\\\b`,
+				"escape backslash quote (double decode)": `A x=a\\"b`,
+			},
+			"write_json": {
+				"value plus":       `{"command":"CMD","parameters":{"v":"+42"}}`,
+				"value plus float": `{"command":"CMD","parameters":{"v":"+0.25"}}`,
+			},
+			"roundtrip_json": {
+				"plus number (last parameter)":  `{"command":"CMD","parameters":{"p":"+42"}}`,
+				"plus number (first parameter)": `{"command":"CMD","parameters":{"p":"+42","z":1}}`,
+			},
+		},
+	},
+	{
+		reason: "JSON can't carry what is not UTF-8; the C++ library writes it and can't read it back",
+		err:    message.ErrUnsendable,
+		cases: map[string][]string{
+			"write_json": {"value latin1 bytes"},
+			"roundtrip_json": {
+				"invalid utf8 (last parameter)", "invalid utf8 (first parameter)",
+				"latin1 quote first (last parameter)", "latin1 quote first (first parameter)",
+			},
+		},
+	},
+	{
+		reason: "the C++ library keeps the first JSON it made of a message for ever",
+		ours: map[string]map[string]string{"values": {
+			"json_cache_is_never_cleared PING a=1 ; to_json ; add_parameter zz=1 ; to_json ; to_string": `["{\"command\":\"PING\",\"parameters\":{\"a\":1}}",` +
+				`"{\"command\":\"PING\",\"parameters\":{\"a\":1,\"zz\":1}}","PING a=1;zz=1"]`,
+			"json_cache_is_never_cleared beta/PING ; to_json ; add_parameter zz=1 ; to_json ; to_string": `["{\"service\":\"beta\",\"command\":\"PING\"}",` +
+				`"{\"service\":\"beta\",\"command\":\"PING\",\"parameters\":{\"zz\":1}}","beta/PING zz=1"]`,
+		}},
+	},
+	{
+		reason: "before 1970: -1.5 is one and a half seconds before, in the C++ library half a second",
+		ours: map[string]map[string]string{"values": {
+			"get_timespec_parameter -1.5": `{"sec":-2,"nsec":500000000}`,
+			"get_timespec_parameter -0.5": `{"sec":-1,"nsec":500000000}`,
+		}},
+	},
+}
+
+// find returns the difference of a case, nil when there has to be none.
+func find(file, name string) *difference {
+	for i, d := range differences {
+		if _, found := d.ours[file][name]; found || slices.Contains(d.cases[file], name) {
+			return &differences[i]
+		}
+	}
+	return nil
+}
+
+// result is what is made of a case: the fields that are read, if that is what the case is about, and a text, or an
+// error instead of it.
+type result struct {
+	fields *fields
+	text   string
+	err    error
+}
+
+// errRecorded is the error of a result that the C++ library refused.
+var errRecorded = errors.New("recorded as refused")
+
+// compare complains about a result that is not as recorded without being a known difference, and about one that is.
+func compare(t *testing.T, file, name string, recorded, got result) {
+	t.Helper()
+	diff := cmp.Diff(recorded.fields, got.fields) + cmp.Diff(recorded.text, got.text)
+	same := (recorded.err != nil) == (got.err != nil) && (got.err != nil || diff == "")
+
+	d := find(file, name)
+	switch {
+	case d == nil && !same:
+		t.Errorf("%v, recorded %v; recorded (-), got (+):\n%s", got.err, recorded.err, diff)
+	case d != nil && same:
+		t.Errorf("as recorded, but listed as a difference: %s", d.reason)
+	case d != nil && d.err != nil && !errors.Is(got.err, d.err):
+		t.Errorf("%q, %v, want %v: %s", got.text, got.err, d.err, d.reason)
+	case d != nil && d.err == nil && (got.err != nil || got.text != d.ours[file][name]):
+		t.Errorf("%q, %v, want %q: %s", got.text, got.err, d.ours[file][name], d.reason)
+	}
+}
+
+func TestRecordedDifferencesExist(t *testing.T) {
+	recorded := map[[2]string]bool{}
+	for _, file := range []string{"parse_text", "parse_json", "write_text", "write_json", "roundtrip_text", "roundtrip_json"} {
+		for _, c := range readLines[struct{ Name string }](t, file) {
+			recorded[[2]string{file, c.Name}] = true
+		}
+	}
+	for _, c := range readLines[valueCase](t, "values") {
+		recorded[[2]string{"values", c.name()}] = true
+	}
+	listed := map[[2]string]bool{}
+	check := func(file, name string) {
+		c := [2]string{file, name}
+		if !recorded[c] || listed[c] {
+			t.Errorf("%q: recorded %v, listed already %v", c, recorded[c], listed[c])
+		}
+		listed[c] = true
+	}
+	for _, d := range differences {
+		for file, names := range d.cases {
+			for _, name := range names {
+				check(file, name)
+			}
+		}
+		for file, names := range d.ours {
+			for name := range names {
+				check(file, name)
+			}
+		}
+	}
 }
 
 // bytestring is a JSON string, or {"hex":"..."} for what is not UTF-8.
@@ -95,23 +284,15 @@ type fields struct {
 	SentFromServer  *bytestring `json:"sent_from_server"`
 	SentFromService *bytestring `json:"sent_from_service"`
 	Command         *bytestring
-	Parameters      [][2]bytestring
+	Parameters      pairs
 }
 
 func fieldsOf(m *message.Message) fields {
-	text := func(s string) *bytestring { return (*bytestring)(&s) }
-	f := fields{
-		Server:          text(m.Server()),
-		Service:         text(m.Service()),
-		SentFromServer:  text(m.SentFromServer()),
-		SentFromService: text(m.SentFromService()),
-		Command:         text(m.Command()),
-		Parameters:      [][2]bytestring{},
-	}
+	var parameters pairs
 	for name, value := range m.Parameters() {
-		f.Parameters = append(f.Parameters, [2]bytestring{bytestring(name), bytestring(value)})
+		parameters = append(parameters, [2]bytestring{bytestring(name), bytestring(value)})
 	}
-	return f
+	return fieldsOfAll(m.SentFromServer(), m.SentFromService(), m.Server(), m.Service(), m.Command(), parameters)
 }
 
 // build calls the setters in the order of the recording program.
@@ -144,7 +325,7 @@ func (f fields) build() *message.Message {
 // readLines decodes each line of a testdata file.
 func readLines[T any](t *testing.T, name string) []T {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
+	data, err := os.ReadFile(filepath.Join("testdata", name+".jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,159 +338,4 @@ func readLines[T any](t *testing.T, name string) []T {
 		all = append(all, one)
 	}
 	return all
-}
-
-// difference returns the entry of differences for a case.
-func difference(name string) (differs bool, err error) {
-	for _, d := range differences {
-		if slices.Contains(d.cases, name) {
-			return true, d.err
-		}
-	}
-	return false, nil
-}
-
-func TestRecordedDifferencesExist(t *testing.T) {
-	type named struct{ Name string }
-	recorded := map[string]bool{}
-	for _, file := range []string{"parse.jsonl", "write.jsonl", "roundtrip.jsonl"} {
-		for _, c := range readLines[named](t, file) {
-			recorded[c.Name] = true
-		}
-	}
-	for _, d := range differences {
-		for _, name := range d.cases {
-			if !recorded[name] {
-				t.Errorf("%q is not a recorded case", name)
-			}
-		}
-	}
-}
-
-func TestRecordedParse(t *testing.T) {
-	type testCase struct {
-		Name         string
-		Input        bytestring
-		Error        string
-		Output       fields
-		Reserialized bytestring
-	}
-	for _, tt := range readLines[testCase](t, "parse.jsonl") {
-		t.Run(tt.Name, func(t *testing.T) {
-			parser := message.Parser{Form: message.FormText}
-			m, err := parser.Parse(string(tt.Input))
-			if differs, want := difference(tt.Name); differs {
-				if tt.Error != "" || !errors.Is(err, want) {
-					t.Fatalf("got %v, recorded %q, want the difference %v", err, tt.Error, want)
-				}
-				return
-			}
-			if tt.Error != "" {
-				if err == nil {
-					t.Fatalf("got %v, want an error", fieldsOf(m))
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.Output, fieldsOf(m)); diff != "" {
-				t.Errorf("recorded (-), got (+):\n%s", diff)
-			}
-			text, err := m.MarshalText()
-			if err != nil || string(text) != string(tt.Reserialized) {
-				t.Errorf("written: %q, %v, want %q", text, err, tt.Reserialized)
-			}
-		})
-	}
-}
-
-func TestRecordedWrite(t *testing.T) {
-	type testCase struct {
-		Name       string
-		Input      fields
-		Output     bytestring
-		ErrorStage string `json:"error_stage"`
-	}
-	for _, tt := range readLines[testCase](t, "write.jsonl") {
-		t.Run(tt.Name, func(t *testing.T) {
-			m := tt.Input.build()
-			text, err := m.MarshalText()
-			if differs, want := difference(tt.Name); differs {
-				if !errors.Is(err, want) || string(text) == string(tt.Output) {
-					t.Fatalf("got %q, %v, want the difference %v", text, err, want)
-				}
-				return
-			}
-			if tt.ErrorStage != "" {
-				if !errors.Is(err, message.ErrName) {
-					t.Fatalf("got %q, %v, want ErrName", text, err)
-				}
-				return
-			}
-			if err != nil || string(text) != string(tt.Output) {
-				t.Errorf("got %q, %v, want %q", text, err, tt.Output)
-			}
-		})
-	}
-}
-
-func TestRecordedRoundTrip(t *testing.T) {
-	type testCase struct {
-		Name    string
-		Input   bytestring
-		Wire    bytestring
-		Decoded bytestring
-	}
-	for _, tt := range readLines[testCase](t, "roundtrip.jsonl") {
-		t.Run(tt.Name, func(t *testing.T) {
-			m := message.New("CMD").Set("p", string(tt.Input))
-			if bytes.Contains([]byte(tt.Wire), []byte(";z=1")) {
-				m.Set("z", "1")
-			}
-			text, err := m.MarshalText()
-			differs, want := difference(tt.Name)
-			if !errors.Is(err, want) {
-				t.Fatalf("got %v, want %v", err, want)
-			}
-			if differs == (string(text) == string(tt.Wire)) {
-				t.Fatalf("got %q, recorded %q, difference %v", text, tt.Wire, differs)
-			}
-			if err != nil {
-				return
-			}
-			back, err := message.Parse(string(text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := back.Get("p"); got != string(tt.Input) {
-				t.Errorf("%q came back as %q", tt.Input, got)
-			}
-		})
-	}
-}
-
-func TestRecordedNames(t *testing.T) {
-	type testCase struct {
-		Name         bytestring
-		CanBeEmpty   bool `json:"can_be_empty"`
-		CanLowercase bool `json:"can_be_lowercase"`
-		OK           bool
-	}
-	for _, tt := range readLines[testCase](t, "names.jsonl") {
-		var m *message.Message
-		switch {
-		case !tt.CanLowercase && !tt.CanBeEmpty:
-			m = message.New(string(tt.Name))
-		case !tt.CanBeEmpty:
-			m = message.New("CMD").Set(string(tt.Name), "")
-		case tt.CanLowercase:
-			m = message.New("CMD").SetSentFromService(string(tt.Name))
-		default:
-			continue // no field of a message is like that
-		}
-		if err := m.Err(); (err == nil) != tt.OK || err != nil && !errors.Is(err, message.ErrName) {
-			t.Errorf("%+v: got %v", tt, err)
-		}
-	}
 }
