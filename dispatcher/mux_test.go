@@ -47,22 +47,22 @@ func (c *calls) take() string {
 	return names
 }
 
-func mustAdd(t *testing.T, mux *dispatcher.Mux, match dispatcher.Match) {
-	t.Helper()
+func mustAdd(tb testing.TB, mux *dispatcher.Mux, match dispatcher.Match) {
+	tb.Helper()
 	if err := mux.Add(match); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func dispatch(t *testing.T, mux *dispatcher.Mux, text string) []string {
-	t.Helper()
+func dispatch(tb testing.TB, mux *dispatcher.Mux, text string) []string {
+	tb.Helper()
 	m, err := message.Parse(text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var w wire
 	if err := mux.HandleMessage(&w, m); err != nil {
-		t.Fatalf("%s: %v", text, err)
+		tb.Fatalf("%s: %v", text, err)
 	}
 	return w.lines
 }
@@ -189,30 +189,6 @@ func TestUnhandledIsLoggedCountedAndNoError(t *testing.T) {
 	}
 }
 
-func TestAddRefuses(t *testing.T) {
-	mux, _ := quiet()
-	var called calls
-	h := called.handler("h")
-	for _, tt := range []struct {
-		match dispatcher.Match
-		want  error
-	}{
-		{dispatcher.Match{Handler: h}, dispatcher.ErrMatch},
-		{dispatcher.Match{Command: "ping", Handler: h}, message.ErrName},
-		{dispatcher.Match{Command: "A-B", Handler: h}, message.ErrName},
-		{dispatcher.Match{Command: "PING"}, dispatcher.ErrNoHandler},
-		{dispatcher.Match{Command: "PING", Handler: h, Priority: -8}, dispatcher.ErrPriority},
-		{dispatcher.Match{Command: "PING", Handler: h, Priority: 9}, dispatcher.ErrPriority},
-	} {
-		if err := mux.Add(tt.match); !errors.Is(err, tt.want) {
-			t.Errorf("%+v: got %v, want %v", tt.match, err, tt.want)
-		}
-	}
-	if got := mux.Commands(); len(got) != 0 {
-		t.Errorf("added all the same: %v", got)
-	}
-}
-
 func TestHandlePanicsOnMistakes(t *testing.T) {
 	mux, _ := quiet()
 	var called calls
@@ -281,34 +257,5 @@ func TestMuxFromSeveralGoroutines(t *testing.T) {
 	group.Wait()
 	if got := mux.Commands(); !slices.Equal(got, []string{"FIXED"}) || mux.Unhandled() != 0 {
 		t.Errorf("left: %v, unhandled: %d", got, mux.Unhandled())
-	}
-}
-
-// muxOf returns a Mux with that many commands, and a message for one of them.
-func muxOf(tb testing.TB, commands int) (*dispatcher.Mux, *message.Message) {
-	tb.Helper()
-	mux, _ := quiet()
-	for i := range commands {
-		mux.HandleFunc(fmt.Sprint("COMMAND_", i), func(message.Sender, *message.Message) error { return nil })
-	}
-	return mux, message.New(fmt.Sprint("COMMAND_", commands/2))
-}
-
-func TestDispatchDoesNotAllocate(t *testing.T) {
-	mux, m := muxOf(t, 10)
-	if n := testing.AllocsPerRun(100, func() { _ = mux.HandleMessage(nil, m) }); n > 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
-func BenchmarkDispatch(b *testing.B) {
-	for _, commands := range []int{10, 1000} {
-		b.Run(fmt.Sprint(commands, "commands"), func(b *testing.B) {
-			mux, m := muxOf(b, commands)
-			b.ReportAllocs()
-			for b.Loop() {
-				_ = mux.HandleMessage(nil, m)
-			}
-		})
 	}
 }

@@ -24,13 +24,18 @@ func TestCoverage(t *testing.T) {
 	if want := map[string]uint64{"PING": 2}; !maps.Equal(received, want) {
 		t.Errorf("received %v, want %v", received, want)
 	}
-	if sent, want := c.Sent(), (map[string]uint64{"PING": 1, "PONG": 1}); !maps.Equal(sent, want) {
+	sent := c.Sent()
+	if want := map[string]uint64{"PING": 1, "PONG": 1}; !maps.Equal(sent, want) {
 		t.Errorf("sent %v, want %v", sent, want)
 	}
-	received["PING"] = 99
+
+	received["PING"], sent["PING"] = 99, 99
 	c.AddReceived(pong)
 	if got := c.Received(); got["PING"] != 2 || got["PONG"] != 1 || len(received) != 1 {
 		t.Errorf("what was returned before is not a copy: %v, %v", received, got)
+	}
+	if got := c.Sent(); got["PING"] != 1 {
+		t.Errorf("what was returned before is not a copy: %v, %v", sent, got)
 	}
 }
 
@@ -77,8 +82,8 @@ func TestCoverageInParallel(t *testing.T) {
 				c.AddReceived(own)
 				c.AddSent(message.New("ALL"))
 				c.Received()["C"]++ // a copy
+				c.Sent()["C"]++
 			}
-			_ = c.Sent()
 		})
 	}
 	group.Wait()

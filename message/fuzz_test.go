@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -39,11 +40,11 @@ func checkBothForms(t *testing.T, m *message.Message, lenient bool) {
 		checkText(t, m)
 		return
 	}
-	line, written := checkLine(t, m, true)
+	_, written := checkLine(t, m, true)
 	if m.Has(message.ParameterSecretCode) {
 		return // which String hides
 	}
-	line = m.String() // refuses nothing
+	line := m.String() // refuses nothing
 	again, ok := cppRead(line)
 	sendable := ok && !strings.ContainsAny(line, "\n\x00") && line[0] != '{' &&
 		reflect.DeepEqual(again, fieldsOf(arriving(m)))
@@ -70,8 +71,12 @@ func FuzzParse(f *testing.F) {
 			if err != nil {
 				checkRefusal(t, text, m, err)
 			}
-			if form == message.FormAuto && strings.HasPrefix(strings.TrimLeft(text, cppSpace), "{") {
-				continue // JSON
+			if form == message.FormAuto && message.FormOf([]byte(text)) == message.FormJSON {
+				parser.Form = message.FormJSON
+				if _, again := parser.Parse(text); fmt.Sprint(again) != fmt.Sprint(err) {
+					t.Fatalf("%q: %v, as JSON: %v", text, err, again)
+				}
+				continue // the rest is for FuzzParseJSON
 			}
 			want, ok := cppRead(text)
 			accepted := ok && !strings.Contains(text, "\x00") && (lenient || want.build().Err() == nil)
@@ -118,7 +123,7 @@ func FuzzParseJSON(f *testing.F) {
 		`{"command":"A","command":"B"}`, `{"command":"a-b","parameters":{"":"","c d":"e"}}`, `{"command":"A","parameters":"x"}`,
 		`{"command":"A","parameters":{"x":"1"},"parameters":{"y":"2"}}`, `{"command":"A"}x`, `{"command":"A",}`, `{"a":{}}`,
 		`{"command":"A","parameters":{"x":01}}`, "{\"command\":\"\xff\"}", `{"Command":"A"}`, `{"command":"A\u0000"}`, "[1]",
-		"\v{\"command\":\"A\"}", `{"command":"A","parameters":{"x":1e400,"y":1.}}`, `{"command":"A","parameters":{"x":truely}}`,
+		"\v{\"command\":\"A\"}", `{"command":"A","parameters":{"x":1e400,"y":1.}}`, `{"command":"A","parameters":{"x":true1}}`,
 	} {
 		f.Add(text, false)
 		f.Add(text, true)
@@ -235,11 +240,12 @@ func escapeControls(text string) string {
 
 // hasHalfPair reports whether half a surrogate pair is escaped in valid JSON.
 func hasHalfPair(text string) bool {
-	unit := func(i int) (r rune) {
-		if i+6 <= len(text) && text[i:i+2] == `\u` {
-			fmt.Sscanf(text[i+2:i+6], "%x", &r)
+	unit := func(i int) rune {
+		if i+6 > len(text) || text[i:i+2] != `\u` {
+			return 0
 		}
-		return r
+		n, _ := strconv.ParseUint(text[i+2:i+6], 16, 16) // it is valid
+		return rune(n)
 	}
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' {

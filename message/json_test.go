@@ -29,6 +29,8 @@ func TestParseJSONErrors(t *testing.T) {
 		{`{"command"`, message.ErrSyntax, 10, "", ""},
 		{`{"command" "PING"}`, message.ErrSyntax, 11, "", ""},
 		{`{"command":`, message.ErrSyntax, 11, "", ""},
+		{"{\"command\":\v\"PING\"}", message.ErrSyntax, 11, "", ""}, // not the white space of JSON
+		{"{\"command\":\u00a0\"PING\"}", message.ErrSyntax, 11, "", ""},
 		{`{"command": }`, message.ErrSyntax, 12, "", ""},
 		{`{"command":PING}`, message.ErrSyntax, 11, "", ""},
 		{`{"command":null}`, message.ErrSyntax, 11, "", ""},

@@ -40,6 +40,31 @@ func TestParametersStaySorted(t *testing.T) {
 	}
 }
 
+// TestLastOfManyWins: of parameters with the same name, however many there are and wherever they stand.
+func TestLastOfManyWins(t *testing.T) {
+	const count, names = 500, 7
+	want := map[string]string{}
+	var list, members []string
+	for i := range count {
+		name, value := fmt.Sprint("p", i*i%names), fmt.Sprint(i)
+		want[name] = value
+		list = append(list, name+"="+value)
+		members = append(members, fmt.Sprintf(`"%s":%s`, name, value))
+	}
+	for _, text := range []string{
+		"CMD " + strings.Join(list, ";"),
+		`{"command":"CMD","parameters":{` + strings.Join(members, ",") + `}}`,
+	} {
+		m, err := message.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := maps.Collect(m.Parameters()); !maps.Equal(got, want) {
+			t.Errorf("%.20s...: got %v, want %v", text, got, want)
+		}
+	}
+}
+
 func TestDeleteFewParameters(t *testing.T) {
 	m := message.New("CMD").Set("a", "1").Set("b", "2").Set("c", "3")
 	m.Delete("a")
