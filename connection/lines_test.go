@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -139,6 +140,33 @@ func TestLongLineInSmallPieces(t *testing.T) {
 	run(t, loop)
 	if !slices.Equal(got, []string{long, "S", long, "S"}) {
 		t.Errorf("%d messages came", len(got))
+	}
+}
+
+// TestUnfinishedInputIsNotCopiedAgainAndAgain: what a peer may leave unfinished for long costs memory once, not for each
+// piece that comes.
+func TestUnfinishedInputIsNotCopiedAgainAndAgain(t *testing.T) {
+	const size, piece = 256 << 10, 64
+	line := "LONG a=" + strings.Repeat("x", size) + "\n"
+	var parts []string
+	for ; len(line) > piece; line = line[piece:] {
+		parts = append(parts, line[:piece])
+	}
+	received := 0
+	loop, _ := looptest.New(t)
+	handler := message.HandlerFunc(func(_ message.Sender, m *message.Message) error {
+		received = len(m.Get("a"))
+		return nil
+	})
+	if _, err := connection.NewMessageConn(loop, newPieces(t, append(parts, line)...), handler, connection.MessageConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	run(t, loop)
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; received != size || allocated > 16*size {
+		t.Errorf("received %d bytes, allocated %d", received, allocated)
 	}
 }
 

@@ -406,7 +406,9 @@ func (s *Stream) read() (data []byte, err error) {
 	buf := s.Loop().ReadBuffer()
 	kept := len(s.in)
 	if kept > smallTail {
-		s.in = growTo(s.in, min(2*kept, s.config.MaxInput+1))
+		if cap(s.in)-kept < smallTail { // else there is room for this read, and growing would copy it all
+			s.in = growTo(s.in, min(2*kept, s.config.MaxInput+1))
+		}
 		buf = s.in[:cap(s.in)]
 	} else {
 		copy(buf, s.in)
@@ -435,6 +437,10 @@ func (s *Stream) keep(rest []byte) error {
 	}
 	if len(rest) == 0 {
 		s.in = nil
+		return nil
+	}
+	if cap(s.in) > 0 && &s.in[:1][0] == &rest[0] { // nothing was consumed of what was read behind the rest
+		s.in = s.in[:len(rest)]
 		return nil
 	}
 	if cap(s.in) > 4*len(rest)+smallTail { // rest lives on in the large one while it is copied

@@ -81,3 +81,19 @@ func TestUnixAddrs(t *testing.T) {
 	}
 	wantBad(t, "nil", message.New("CMD").SetUnixAddr("v", nil).Err())
 }
+
+func TestZoneWithASlash(t *testing.T) {
+	m := message.New("CMD").SetAddrPort("v", netip.MustParseAddrPort("[fe80::1%a/b]:80"))
+	wantBad(t, "a slash begins a mask", m.Err())
+}
+
+func TestLongestUnixAddresses(t *testing.T) {
+	for _, path := range []string{strings.Repeat("x", 107), "@" + strings.Repeat("x", 107)} {
+		m := message.New("CMD").SetUnixAddr("v", &net.UnixAddr{Name: path})
+		if a, err := m.GetUnixAddr("unix", "v"); m.Err() != nil || err != nil || a.Name != path {
+			t.Errorf("%d bytes: %v, %v", len(path), m.Err(), err)
+		}
+		m = message.New("CMD").SetUnixAddr("v", &net.UnixAddr{Name: path + "x"})
+		wantBad(t, path+"x", m.Err())
+	}
+}

@@ -108,7 +108,7 @@ func ExampleParser() {
 	}
 	// Output:
 	// PING a=1
-	// too much: message: at byte 44: more than 2 parameters
+	// too much: message: at byte 44: more parameters than 2
 	// refused: message: at byte 0: not a JSON object
 }
 

@@ -1,11 +1,14 @@
 package message
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"log/slog"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 var (
@@ -306,14 +309,31 @@ func (m *Message) sort() {
 	}
 }
 
-// String returns the text form for people and logs: it never fails, it hides the value of the parameter
-// secret_code, and it ends with the error of m, if any. Use [Message.MarshalText] for what is sent.
+// String returns the text form for people and logs, in one line: it never fails, it hides the value of the parameter
+// secret_code, it has control characters, and bytes that are no UTF-8, as `\x1b`, and it ends with the error of m, if any. Use [Message.MarshalText]
+// for what is sent.
 func (m *Message) String() string {
 	b, _ := m.appendText(nil, true)
 	if m.err != nil {
 		b = append(append(append(b, " ["...), m.err.Error()...), ']')
 	}
-	return string(b)
+	if utf8.Valid(b) && bytes.IndexFunc(b, unicode.IsControl) < 0 {
+		return string(b)
+	}
+	var s strings.Builder
+	for len(b) > 0 {
+		r, size := utf8.DecodeRune(b)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&s, `\x%02x`, b[0])
+		case unicode.IsControl(r): // all are below 0x100
+			fmt.Fprintf(&s, `\x%02x`, r)
+		default:
+			s.Write(b[:size])
+		}
+		b = b[size:]
+	}
+	return s.String()
 }
 
 // LogValue returns [Message.String] for package log/slog.

@@ -302,3 +302,15 @@ func TestErrorsAreOneLine(t *testing.T) {
 		}
 	}
 }
+
+// TestStringIsOneLine: whatever a peer puts into a message, a log or a terminal gets one line of printable text.
+func TestStringIsOneLine(t *testing.T) {
+	parser := message.Parser{Lenient: true}
+	m, err := parser.ParseBytes([]byte("a\nb\x1b[31m p=\x1b]0;q=\xff\x9b\u009b\t1é"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := m.String(), `a\x0ab\x1b[31m p=\x1b]0;q=\xff\x9b\x9b\x091é`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

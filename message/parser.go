@@ -69,8 +69,8 @@ type Parser struct {
 	// MaxParameters is the most parameters, counting those that replace an earlier one of the same name. Zero:
 	// DefaultMaxParameters, 1000; negative: no limit.
 	MaxParameters int
-	// MaxName is the most bytes of a name: of the command, a server, a service or a parameter. Zero:
-	// DefaultMaxName, 255; negative: no limit.
+	// MaxName is the most bytes of a name: of the command, a server, a service or a parameter, but not of a key in
+	// JSON that is ignored. Zero: DefaultMaxName, 255; negative: no limit.
 	MaxName int
 }
 
@@ -229,7 +229,7 @@ func (r *reader) setSentFromService(offset int, name string) error {
 // addParameter adds a parameter unless there is a reason why its name is not allowed.
 func (r *reader) addParameter(offset int, name, reason, value string) error {
 	if r.parameters == r.maxParameters {
-		return &Error{Offset: offset, Reason: fmt.Sprintf("more than %d parameters", r.maxParameters), Err: ErrLimit}
+		return &Error{Offset: offset, Reason: fmt.Sprintf("more parameters than %d", r.maxParameters), Err: ErrLimit}
 	}
 	if err := r.check(offset, fieldParameter, name, reason); err != nil {
 		return err

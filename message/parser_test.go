@@ -177,8 +177,8 @@ func TestLimitErrors(t *testing.T) {
 		reason string
 	}{
 		{strings.Repeat("x", 51), 50, "", "", "longer than 50 bytes"},
-		{"PING a=1;b=2", 9, "", "", "more than 1 parameters"},
-		{`{"command":"PING","parameters":{"a":1,"b":2}}`, 38, "", "", "more than 1 parameters"},
+		{"PING a=1;b=2", 9, "", "", "more parameters than 1"},
+		{`{"command":"PING","parameters":{"a":1,"b":2}}`, 38, "", "", "more parameters than 1"},
 		{"SHORT NOT_SO_SHORT=1", 6, "parameter", "NOT_SO_SHORT", "longer than 9 bytes"},
 		{"a:far_too_long/PING", 2, "service", "far_too_long", "longer than 9 bytes"},
 		{`{"command":"FAR_TOO_LONG"}`, 11, "command", "FAR_TOO_LONG", "longer than 9 bytes"},

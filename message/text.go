@@ -174,8 +174,7 @@ func parseValue(text string, at int) (value string, next int, err error) {
 	return value, next, nil
 }
 
-// unescape undoes the backslashes of a value. Between quotes the C++ library first makes `\"` a quote
-// everywhere and only then looks at the other pairs, so `\\"` is a backslash and a quote.
+// unescape undoes the backslashes of a value, between quotes also those in front of quotes.
 func unescape(s string, quoted bool) string {
 	var b strings.Builder
 	b.Grow(len(s))
@@ -191,9 +190,6 @@ func unescape(s string, quoted bool) string {
 			switch c := s[1]; {
 			case quoted && c == '"':
 				b.WriteByte('"')
-			case quoted && c == '\\' && len(s) > 2 && s[2] == '"':
-				b.WriteString(`\"`)
-				s = s[1:]
 			case c == '\\':
 				b.WriteByte('\\')
 			case c == 'n':
@@ -213,7 +209,8 @@ func unescape(s string, quoted bool) string {
 	}
 }
 
-// AppendText appends the text form to b, without a line feed at the end. It allocates only to grow b. The
+// AppendText appends the text form to b, without a line feed at the end. It allocates only to grow b, unless
+// [Parser.Lenient] let names through: then it makes sure that the text is read back the same. The
 // error is that of [Message.Err], or an [*Error] around [ErrName] (no command) or [ErrUnsendable]; then b is
 // returned as it was.
 func (m *Message) AppendText(b []byte) ([]byte, error) {

@@ -126,3 +126,10 @@ func TestTimesAndDurationsComeBack(t *testing.T) {
 		}
 	}
 }
+
+func TestSmallestTime(t *testing.T) {
+	first := time.Unix(math.MinInt64, 0)
+	if got, err := message.New("CMD").SetTime("t", first).GetTime("t"); err != nil || got != first {
+		t.Errorf("got %v, %v", got, err)
+	}
+}

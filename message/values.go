@@ -40,7 +40,7 @@ func GetInt[T Integer](m *Message, name string) (T, error) {
 	case err != nil:
 		return 0, valueError(name, "not an integer")
 	case negative:
-		if n := T(-size); size <= 1<<63 && n <= 0 && int64(n) == int64(-size) {
+		if n := T(-size); n <= 0 && int64(n) == int64(-size) {
 			return n, nil
 		}
 	default:
@@ -200,14 +200,14 @@ func magnitude(n int64) uint64 {
 func parseSeconds(s string) (seconds, nanoseconds int64, ok bool) {
 	s = strings.Trim(s, " \t\n\v\f\r")
 	s = strings.TrimSuffix(s, "s")
-	sign := int64(1)
+	sign, signs := int64(1), 0
 	if s != "" && (s[0] == '-' || s[0] == '+') {
+		signs = 1
 		if s[0] == '-' {
 			sign = -1
 		}
-		s = s[1:]
 	}
-	whole := s[:digits(s)]
+	whole := s[:signs+digits(s[signs:])]
 	seconds, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil {
 		return 0, 0, false
@@ -223,7 +223,7 @@ func parseSeconds(s string) (seconds, nanoseconds int64, ok bool) {
 			unit /= 10
 		}
 	}
-	return sign * seconds, sign * nanoseconds, true
+	return seconds, sign * nanoseconds, true
 }
 
 // SetAddrPort sets a parameter to an IP address and a port: "127.0.0.1:4040", "[::1]:4040". An invalid one is refused
@@ -253,15 +253,15 @@ func (m *Message) GetAddrPort(name string) (netip.AddrPort, error) {
 // isZone reports whether s can be the name of a network interface, or none: any text passes for the zone of an address.
 func isZone(s string) bool {
 	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
+		if s[i] <= ' ' || s[i] > '~' || s[i] == '/' { // which begins a mask
 			return false
 		}
 	}
 	return true
 }
 
-// maxUnixPath is the size of sun_path without the NUL at its end: unix(7).
-const maxUnixPath = 107
+// maxUnixPath is the size of sun_path: unix(7). There is a NUL byte after a path, and in front of an abstract name.
+const maxUnixPath = 108
 
 // SetUnixAddr sets a parameter to the path of a Unix socket, "@" in front of an abstract one. The kind of socket is not
 // told. An empty path and one that no socket can have are refused with [ErrValue].
@@ -288,7 +288,11 @@ func (m *Message) GetUnixAddr(network, name string) (*net.UnixAddr, error) {
 const reasonUnixPath = "not the path of a Unix socket"
 
 func isUnixPath(s string) bool {
-	return s != "" && len(s) <= maxUnixPath && strings.IndexByte(s, 0) < 0
+	most := maxUnixPath - 1
+	if strings.HasPrefix(s, "@") { // which is that NUL byte
+		most = maxUnixPath
+	}
+	return s != "" && len(s) <= most && strings.IndexByte(s, 0) < 0
 }
 
 // Version is the version of the protocol that this package speaks.
