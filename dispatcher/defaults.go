@@ -45,8 +45,9 @@ type Service struct {
 //	SERVICE_UNAVAILABLE   does nothing
 //	any other             is answered by UNKNOWN, with command, unless there is a HandleDefault
 //
-// INVALID and UNKNOWN are never answered, so two services can't send them to each other for ever. An answer
-// that can't be sent is the error of the handler. AddDefaults fails with message.ErrName when the name of
+// INVALID and UNKNOWN are never answered, so two services can't send them to each other for ever. Mind that with
+// definitions these commands are checked as well: the built in ones of ALIVE and SERVICE_UNAVAILABLE refuse what was fine
+// without. AddDefaults fails with message.ErrName when the name of
 // the service is no name, and with [ErrAlreadySet] when it is called once more.
 func (mux *Mux) AddDefaults(service Service) error {
 	if err := message.New(message.CommandReady).SetSentFromService(service.Name).Err(); err != nil {
@@ -56,7 +57,8 @@ func (mux *Mux) AddDefaults(service Service) error {
 	if service.Name != "" {
 		d.log = d.log.With("service", service.Name)
 	}
-	return mux.change(func(t *table) error {
+	var added []*match
+	err := mux.change(func(t *table) error {
 		if t.defaults != nil {
 			return fmt.Errorf("default commands: %w", ErrAlreadySet)
 		}
@@ -79,9 +81,12 @@ func (mux *Mux) AddDefaults(service Service) error {
 				return err
 			}
 			t.add(m)
+			added = append(added, m)
 		}
 		return nil
 	})
+	mux.logMatches("match added", added...)
+	return err
 }
 
 // defaults are the handlers of AddDefaults.

@@ -21,7 +21,7 @@
 //
 // A message that no match wants, not even an observer, goes to the handler of [Mux.HandleDefault]. Without one, the
 // UNKNOWN reply of [Mux.AddDefaults] answers it; without these the message is logged as a warning, counted by
-// [Mux.Unhandled] and dropped. What the handlers return is what [Mux.HandleMessage] returns.
+// [Mux.Unhandled] and dropped.
 //
 // To see every message, whatever becomes of it, put your own handler in front of the Mux:
 //
@@ -30,11 +30,22 @@
 //		return mux.HandleMessage(from, m)
 //	})
 //
-// # Checks
+// # Wrong messages
+//
+// A handler that returns a *message.Error, such as those of the getters, refuses the message: the sender is answered by
+// INVALID with the parameters command and message, the reason. That is counted by [Mux.Refused] and logged, once a second
+// at most, and is no error for the connection. Other errors are returned, and what they mean is up to the caller: a stream
+// connection ends.
+//
+//	mux.HandleFunc("FETCH_USER", func(from message.Sender, m *message.Message) error {
+//		id, err := message.GetInt[int64](m, "id")
+//		if err != nil {
+//			return err
+//		}
+//		...
 //
 // With [Config.Definitions] the parameters of a message are checked once, before its first handler. If they are wrong no
-// handler is called: the message is counted by [Mux.Refused], logged once a second at most, and answered by INVALID with
-// the parameters command and message.
+// handler is called, and the message is refused in the same way.
 //
 // # What was seen
 //

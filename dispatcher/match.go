@@ -2,9 +2,11 @@ package dispatcher
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
@@ -25,15 +27,17 @@ const (
 // Match says which messages a handler gets. Exactly one of Command, Regexp and Func must be set.
 type Match struct {
 	// Command is the command, compared exactly, or a pattern of commands, in which * stands for any characters, also
-	// none, and ? for any one: EVENT*. Finding an exact one takes the same time for any number of them; the others
+	// none, and ? for any one byte: EVENT*. Finding an exact one takes the same time for any number of them; the others
 	// are tried one after the other.
 	Command string
 	// Regexp is a regular expression (package regexp) that the whole command has to match.
 	Regexp string
 	// Func reports whether it wants the message, which it must not change. It is called where handlers are.
 	Func func(m *message.Message) bool
-	// Observer lets the message go on to those who come later, instead of keeping it. An observer has handled the
-	// message like any other handler: if no other wants it, it is not unknown.
+	// Observer lets the message go on to those who come later, instead of keeping it: it shares the message with
+	// them, so it must not change it. An observer has handled the message like any other handler: if no other wants
+	// it, it is not unknown. So observing * turns UNKNOWN and HandleDefault off; the package documentation says how to
+	// see every message instead.
 	Observer bool
 	// Priority is PriorityDefault when zero.
 	Priority Priority
@@ -65,17 +69,23 @@ func compile(m Match) (*match, error) {
 	if m.Command != "" {
 		// A wildcard may stand for anything, so whatever a command may begin with takes its place.
 		command := strings.NewReplacer("*", "_", "?", "_").Replace(m.Command)
-		if err := message.New(command).Err(); err != nil {
-			return nil, fmt.Errorf("dispatcher: %q: %w", m.Command, err)
+		var wrong *message.Error
+		if errors.As(message.New(command).Err(), &wrong) {
+			wrong.Name = m.Command
+			return nil, fmt.Errorf("dispatcher: %w", wrong)
 		}
 	}
 	if m.Regexp != "" {
-		var err error
-		if compiled.regexp, err = regexp.Compile("^(?:" + m.Regexp + ")$"); err != nil {
+		// Parsed on its own, or A)|(?:B would be one.
+		parsed, err := syntax.Parse(m.Regexp, syntax.Perl)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMatch, err)
+		}
+		if compiled.regexp, err = regexp.Compile(`\A(?:` + parsed.String() + `)\z`); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrMatch, err)
 		}
 	}
-	if m.Handler == nil {
+	if f, isFunc := m.Handler.(message.HandlerFunc); m.Handler == nil || isFunc && f == nil {
 		return nil, fmt.Errorf("%w for %v", ErrNoHandler, compiled)
 	}
 	if m.Priority < PriorityCallback || m.Priority > PriorityLast {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,9 @@ type Config struct {
 	// Logger gets the messages that nobody handles and what the default commands report; and at debug level
 	// the matches that are added and removed. Nil: the standard logger of logrus.
 	Logger *slog.Logger
-	// Definitions are what the parameters of messages have to be. A wrong message does not get to a handler, but is
-	// answered by INVALID. Nil: nothing is checked.
+	// Definitions are what the parameters of messages have to be. A wrong message does not get to a handler, nor to
+	// that of HandleDefault, but is answered by INVALID; a command that nobody handles is not checked. Nil: nothing is
+	// checked.
 	Definitions *definition.Set
 	// Coverage counts the messages received. Nil: they are not counted.
 	Coverage *message.Coverage
@@ -64,7 +66,7 @@ func (mux *Mux) Handle(command string, h message.Handler) {
 	compiled, err := compile(Match{Command: command, Handler: h})
 	if err == nil {
 		err = mux.change(func(t *table) error {
-			if t.has(command, PriorityDefault) {
+			if t.keeps(command, PriorityDefault) {
 				return fmt.Errorf("handler of %s: %w", command, ErrAlreadySet)
 			}
 			t.add(compiled)
@@ -74,7 +76,7 @@ func (mux *Mux) Handle(command string, h message.Handler) {
 	if err != nil {
 		panic(err)
 	}
-	mux.log.Debug("match added", "match", compiled)
+	mux.logMatches("match added", compiled)
 }
 
 // HandleFunc is [Mux.Handle] for a function.
@@ -93,7 +95,7 @@ func (mux *Mux) Add(m Match) error {
 		return err
 	}
 	_ = mux.change(func(t *table) error { t.add(compiled); return nil })
-	mux.log.Debug("match added", "match", compiled)
+	mux.logMatches("match added", compiled)
 	return nil
 }
 
@@ -103,13 +105,23 @@ func (mux *Mux) HandleDefault(h message.Handler) error {
 	if h == nil {
 		return ErrNoHandler
 	}
-	return mux.change(func(t *table) error {
+	err := mux.change(func(t *table) error {
 		if t.fallback != nil {
 			return fmt.Errorf("handler of all other commands: %w", ErrAlreadySet)
 		}
 		t.fallback = h
 		return nil
 	})
+	if err == nil {
+		mux.log.Debug("handler of all other commands added")
+	}
+	return err
+}
+
+func (mux *Mux) logMatches(text string, matches ...*match) {
+	for _, m := range matches {
+		mux.log.Debug(text, "match", m) //nolint:sloglint // the text is constant where it is written
+	}
 }
 
 // Remove removes the matches with this tag and returns how many there were: none for the empty tag.
@@ -122,9 +134,7 @@ func (mux *Mux) Remove(tag string) int {
 		removed = t.remove(func(m *match) bool { return m.Tag == tag })
 		return nil
 	})
-	for _, m := range removed {
-		mux.log.Debug("match removed", "match", m)
-	}
+	mux.logMatches("match removed", removed...)
 	return len(removed)
 }
 
@@ -136,18 +146,26 @@ func (mux *Mux) Commands() []string {
 // Unhandled returns how many messages were dropped because there was no handler for them.
 func (mux *Mux) Unhandled() uint64 { return mux.unhandled.Load() }
 
-// Refused returns how many messages did not get to their handler because their definition does not allow them.
+// Refused returns how many messages were refused: because of their definition, or by a handler that returned a
+// *message.Error.
 func (mux *Mux) Refused() uint64 { return mux.refused.Load() }
 
 // HandleMessage calls the handlers of m, and returns their errors, joined if there are several. It returns nil when there
-// is no handler, and when m is wrong: a peer does not lose its connection for that. The error of an answer that can't be
-// sent is returned. from may be nil, if your
-// handlers allow it: then this package answers nothing.
+// is no handler, and when m is refused: a peer does not lose its connection for that. Without from there is nobody to
+// answer, and nobody is.
 func (mux *Mux) HandleMessage(from message.Sender, m *message.Message) error {
 	mux.config.Coverage.AddReceived(m)
 	if mux.config.Trace {
 		mux.log.Info("message received", "message", m)
 	}
+	if err := mux.dispatch(from, m); err != nil {
+		return mux.failed(from, m, err)
+	}
+	return nil
+}
+
+// dispatch calls the handlers of a message.
+func (mux *Mux) dispatch(from message.Sender, m *message.Message) error {
 	t := mux.table.Load()
 	found := t.search(m)
 	match := found.next()
@@ -155,7 +173,7 @@ func (mux *Mux) HandleMessage(from message.Sender, m *message.Message) error {
 		return mux.handleOther(t, from, m)
 	}
 	if err := mux.config.Definitions.Check(m); err != nil {
-		return mux.refuse(from, m, err)
+		return err
 	}
 	err := match.Handler.HandleMessage(from, m)
 	for match.Observer {
@@ -183,7 +201,7 @@ func (mux *Mux) handleOther(t *table, from message.Sender, m *message.Message) e
 	switch {
 	case t.fallback != nil:
 		if err := mux.config.Definitions.Check(m); err != nil {
-			return mux.refuse(from, m, err)
+			return err
 		}
 		return t.fallback.HandleMessage(from, m)
 	case t.defaults != nil:
@@ -194,15 +212,33 @@ func (mux *Mux) handleOther(t *table, from message.Sender, m *message.Message) e
 	return nil
 }
 
-// refuse answers a message that is wrong. INVALID and UNKNOWN are never answered, or two services could send them to each
-// other for ever.
-func (mux *Mux) refuse(from message.Sender, m *message.Message, wrong error) error {
+// failed takes the error of a message. If that is something wrong with a message, m is refused: it was m that was wrong, or
+// that had the handler make an answer which can't be written. INVALID and UNKNOWN are never answered, or two services
+// could send them to each other for ever.
+func (mux *Mux) failed(from message.Sender, m *message.Message, err error) error {
+	if wrong := (*message.Error)(nil); !errors.As(err, &wrong) {
+		return err
+	}
 	mux.refused.Add(1)
-	mux.refusedLog.Log(mux.log, slog.LevelWarn, "message refused", "message", m, "error", wrong)
-	if c := m.Command(); c == message.CommandInvalid || c == message.CommandUnknown {
+	mux.refusedLog.Log(mux.log, slog.LevelWarn, "message refused", "message", m, "error", err)
+	if c := m.Command(); from == nil || c == message.CommandInvalid || c == message.CommandUnknown {
 		return nil
 	}
-	return answer(from, m.ReplyInvalid(wrong.Error()))
+	err = from.Send(m.ReplyInvalid(shorten(err.Error())))
+	if wrong := (*message.Error)(nil); errors.As(err, &wrong) {
+		return nil // not even this can be written, to a sender, or with a command, that a lenient parser let through
+	}
+	return err
+}
+
+// maxReason is the most bytes of a reason for INVALID, so that it fits into a datagram.
+const maxReason = 600
+
+func shorten(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxReason], "") + "..."
 }
 
 // change replaces the table by one that f changed, unless f fails.

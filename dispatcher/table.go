@@ -61,9 +61,9 @@ func (t *table) remove(f func(*match) bool) (removed []*match) {
 	return removed
 }
 
-// has reports whether there is a match of this command, or pattern, and priority.
-func (t *table) has(command string, p Priority) bool {
-	same := func(m *match) bool { return m.Command == command && m.Priority == p }
+// keeps reports whether a match of this command, or pattern, and priority keeps its messages.
+func (t *table) keeps(command string, p Priority) bool {
+	same := func(m *match) bool { return m.Command == command && m.Priority == p && !m.Observer }
 	return slices.ContainsFunc(t.exact[command], same) || slices.ContainsFunc(t.others, same)
 }
 

@@ -19,8 +19,9 @@ type Handler interface {
 	//
 	// A connection calls it on the goroutine of its event loop: it must not block, and it may close or
 	// remove the connection. m belongs to the handler, which may change and keep it: a fresh Message is
-	// made for each received one. A returned error is logged; it ends a stream connection, while a
-	// datagram server goes on with the next datagram.
+	// made for each received one. (A dispatcher's observers share it.) A returned error is logged; it ends a
+	// stream connection, while a datagram server goes on with the next datagram. A dispatcher first answers
+	// errors that are, or wrap, an *Error with INVALID, and does not return them.
 	HandleMessage(from Sender, m *Message) error
 }
 
