@@ -217,11 +217,19 @@ func (m *Message) Get(name string) string {
 
 // Lookup returns the value of a parameter, and whether it is there: a value may be empty.
 func (m *Message) Lookup(name string) (value string, found bool) {
+	if m.more == nil { // few are found sooner by equality, which mostly looks at the lengths only
+		for i := range m.inline[:m.count] {
+			if m.inline[i].name == name {
+				return m.inline[i].value, true
+			}
+		}
+		return "", false
+	}
 	i, found := m.find(name)
 	if !found {
 		return "", false
 	}
-	return m.parameters()[i].value, true
+	return m.more[i].value, true
 }
 
 // Delete removes a parameter. It does nothing when the parameter is missing.
@@ -264,6 +272,9 @@ func (m *Message) parameters() []parameter {
 func (m *Message) find(name string) (i int, found bool) {
 	list := m.parameters()
 	low, high := 0, len(list)
+	if high > 0 && list[high-1].name < name {
+		return high, false // who adds them in order does not search
+	}
 	for low < high {
 		middle := (low + high) / 2
 		if list[middle].name < name {
@@ -279,7 +290,9 @@ func (m *Message) find(name string) (i int, found bool) {
 func (m *Message) insert(i int, p parameter) {
 	if m.more == nil {
 		if m.count < inlineParameters {
-			copy(m.inline[i+1:], m.inline[i:m.count])
+			if i < m.count {
+				copy(m.inline[i+1:], m.inline[i:m.count])
+			}
 			m.inline[i] = p
 			m.count++
 			return
