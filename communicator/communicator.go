@@ -51,11 +51,12 @@ type Config struct {
 
 // Communicator is a run loop. Make one with New.
 type Communicator struct {
-	config Config
-	log    *slog.Logger
-	start  time.Time
-	now    int64 // time since start at the last look at the clock, in nanoseconds
-	slow   int64
+	config  Config
+	log     *slog.Logger
+	start   time.Time
+	now     int64 // time since start at the last look at the clock, in nanoseconds
+	yielded int64 // when others could last run on this processor, on the same clock
+	slow    int64
 
 	epfd, urgentfd, timerfd, wakefd int
 
