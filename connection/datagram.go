@@ -215,9 +215,11 @@ const DefaultMaxMessage = 1024
 
 // MessageDatagramConfig says how messages travel in datagrams. The zero value is right for most.
 type MessageDatagramConfig struct {
-	// MaxSize is the longest message that is sent, in bytes; Send answers ErrSize to longer ones.
-	// What comes may have any length. Zero: DefaultMaxMessage.
-	MaxSize int
+	// MaxSend is the longest message that is sent, in bytes; Send answers ErrSize to longer ones.
+	// What comes may be as long as the Parser allows. Zero: DefaultMaxMessage.
+	MaxSend int
+	// Form is the form of the messages that are sent. Zero: text.
+	Form message.Form
 	// Parser says what is accepted as a message. Zero: what message.Parse accepts.
 	Parser message.Parser
 	// Coverage counts the messages sent. Nil: they are not counted.
@@ -233,7 +235,7 @@ type MessageDatagramConfig struct {
 // the socket goes on.
 func NewMessageDatagrams(h message.Handler, config MessageDatagramConfig) *MessageDatagrams {
 	mustNotBeNil(h)
-	setDefault(&config.MaxSize, DefaultMaxMessage)
+	setDefault(&config.MaxSend, DefaultMaxMessage)
 	return &MessageDatagrams{handler: h, config: config}
 }
 
@@ -288,11 +290,11 @@ func (p *PeerSender) Datagram() *Datagram { return p.datagram }
 func (p *PeerSender) Send(m *message.Message) error {
 	buf := p.datagram.handle.Loop().WriteBuffer()
 	start := len(*buf)
-	text, err := m.AppendText(*buf)
+	text, err := appendMessage(*buf, m, p.layer.config.Form)
 	if err != nil {
 		return err
 	}
-	if len(text)-start > p.layer.config.MaxSize {
+	if len(text)-start > p.layer.config.MaxSend {
 		return ErrSize
 	}
 	if err := p.datagram.WriteTo(text[start:], p.peer); err != nil {

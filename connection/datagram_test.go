@@ -361,7 +361,7 @@ func TestSenderIsKept(t *testing.T) {
 func TestMessageSize(t *testing.T) {
 	for _, size := range []int{0, 100} {
 		loop, _ := looptest.New(t)
-		layer := connection.NewMessageDatagrams(message.HandlerFunc(nil), connection.MessageDatagramConfig{MaxSize: size})
+		layer := connection.NewMessageDatagrams(message.HandlerFunc(nil), connection.MessageDatagramConfig{MaxSend: size})
 		if size == 0 {
 			size = connection.DefaultMaxMessage
 		}

@@ -36,7 +36,7 @@
 // No buffer or queue is unbounded; how many connections there are, only the process's limit of
 // descriptors bounds so far. Each limit has a default, a field in a Config and a typed error:
 // [StreamConfig.MaxInput], [StreamConfig.MaxOutput], [StreamConfig.CloseTimeout],
-// [MessageDatagramConfig.MaxSize].
+// [MessageDatagramConfig.MaxSend].
 //
 // # Errors
 //

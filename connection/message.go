@@ -21,6 +21,8 @@ type MessageConfig struct {
 	// Parser says what is accepted as a message. Zero: what message.Parse accepts, but with MaxInput as the
 	// longest message.
 	Parser message.Parser
+	// Form is the form of the messages that are sent. Zero: text.
+	Form message.Form
 	// Coverage counts the messages sent. Nil: they are not counted.
 	Coverage *message.Coverage
 	// Opened is called when the connection stands. Nil: nothing is to be done.
@@ -113,7 +115,7 @@ func (c *MessageConn) Skipped() uint64 { return c.skipped }
 func (c *MessageConn) Send(m *message.Message) error {
 	buf := c.stream.Loop().WriteBuffer()
 	start := len(*buf)
-	text, err := m.AppendText(*buf)
+	text, err := appendMessage(*buf, m, c.layer.config.Form)
 	if err != nil {
 		return err
 	}
@@ -124,6 +126,14 @@ func (c *MessageConn) Send(m *message.Message) error {
 	c.sent++
 	c.layer.config.Coverage.AddSent(m)
 	return nil
+}
+
+// appendMessage appends a message in a form.
+func appendMessage(b []byte, m *message.Message, f message.Form) ([]byte, error) {
+	if f == message.FormJSON {
+		return m.AppendJSON(b, message.JSONOptions{})
+	}
+	return m.AppendText(b)
 }
 
 // Close closes the connection gracefully: see Stream.Close.
@@ -171,10 +181,18 @@ func (l *messageLines) line(s *Stream, line []byte) error {
 	if c.skipped == 1 {
 		s.Loop().Logger().Warn("a line was no message", "connection", s.handle.Name(), "error", err)
 	}
-	if c.layer.config.Quiet || s.state&(closing|endWriting) != 0 {
+	if c.layer.config.Quiet || s.state&(closing|endWriting) != 0 || isRefusal(line) {
 		return nil
 	}
 	return c.Send(message.New(message.CommandInvalid).Set(message.ParameterMessage, err.Error()))
+}
+
+// isRefusal reports whether a line that is refused here is itself a refusal, which is never answered, or two peers that
+// refuse each other's could go on for ever.
+func isRefusal(line []byte) bool {
+	all := message.Parser{Lenient: true, MaxSize: -1, MaxParameters: -1, MaxName: -1}
+	m, err := all.ParseBytes(line)
+	return err == nil && (m.Command() == message.CommandInvalid || m.Command() == message.CommandUnknown)
 }
 
 func (l *messageLines) HandleDrain(*Stream) error {

@@ -47,9 +47,7 @@ func TestDispatchDoesNotAllocate(t *testing.T) {
 		"observer":       fill(dispatcher.Match{Command: "EVENT_DONE", Observer: true}),
 		"other observer": fill(dispatcher.Match{Command: "*", Observer: true}),
 		"catch-all": func(mux *dispatcher.Mux) {
-			if err := mux.HandleDefault(nothing); err != nil {
-				t.Fatal(err)
-			}
+			mux.HandleUnknown(nothing)
 		},
 		"all of them": func(mux *dispatcher.Mux) {
 			for i, kind := range kinds {

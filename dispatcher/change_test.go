@@ -40,9 +40,7 @@ func TestChangedWithin(t *testing.T) {
 				first.Priority, first.Handler = dispatcher.PriorityCallback, called.handler("first")
 				first.Observer, first.Tag = true, "new"
 				mustAdd(t, mux, first)
-				if err := mux.HandleDefault(called.handler("rest")); err != nil {
-					t.Error(err)
-				}
+				mux.HandleUnknown(called.handler("rest"))
 				called = append(called, "[")
 				err := errors.Join(mux.HandleMessage(from, m), mux.HandleMessage(from, message.New("OTHER")))
 				called = append(called, "]")
@@ -122,9 +120,7 @@ func TestChangedByManyWhileDispatching(t *testing.T) {
 	keeper := kinds[1].match
 	keeper.Priority, keeper.Handler = 1, note("keeper")
 	mustAdd(t, mux, keeper)
-	if err := mux.HandleDefault(note("rest")); err != nil {
-		t.Fatal(err)
-	}
+	mux.HandleUnknown(note("rest"))
 	var group sync.WaitGroup
 	for i := range changers {
 		group.Go(func() {

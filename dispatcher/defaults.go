@@ -15,13 +15,14 @@ import (
 type Service struct {
 	// Name is the name of the service, for the logs. It is a message name, or empty.
 	Name string
-	// Ready is called for READY: the registration was accepted. The parameter my_address, if any, is the
-	// address of this service as its peer sees it.
-	Ready func(m *message.Message)
-	// Stop is called for STOP, and with quitting true for QUITTING: the peer is going away.
+	// Ready is called for READY: the registration was accepted, and from is where the service can send now. The
+	// parameter my_address, if any, is the address of this service as its peer sees it.
+	Ready func(from message.Sender, m *message.Message)
+	// Stop is called for STOP, and with quitting true for QUITTING: the peer is going away, and if this service can't
+	// do without it, it should stop as well.
 	Stop func(quitting bool)
 	// Restart is called for RESTART. The parameter reason, if any, is "upgrade" or "config".
-	Restart func(m *message.Message)
+	Restart func(from message.Sender, m *message.Message)
 	// ReopenLogs is called for LOG_ROTATE. Its error is logged.
 	ReopenLogs func() error
 	// Leak is called for LEAK, to report the memory in use.
@@ -43,12 +44,12 @@ type Service struct {
 //	READY                 calls Ready
 //	RESTART               is logged and calls Restart
 //	SERVICE_UNAVAILABLE   does nothing
-//	any other             is answered by UNKNOWN, with command, unless there is a HandleDefault
+//	any other             is answered by UNKNOWN, with command, unless there is a HandleUnknown
 //
-// INVALID and UNKNOWN are never answered, so two services can't send them to each other for ever. Mind that with
-// definitions these commands are checked as well: the built in ones of ALIVE and SERVICE_UNAVAILABLE refuse what was fine
-// without. AddDefaults fails with message.ErrName when the name of
-// the service is no name, and with [ErrAlreadySet] when it is called once more.
+// INVALID and UNKNOWN are never answered, so two services can't send them to each other for ever. What is told to the
+// service is logged once a second at most. Mind that with definitions these commands are checked as well: those that are
+// built in refuse, for instance, a SERVICE_UNAVAILABLE without parameters. AddDefaults fails with message.ErrName when the
+// name of the service is no name, and with [ErrAlreadySet] when it is called once more.
 func (mux *Mux) AddDefaults(service Service) error {
 	if err := message.New(message.CommandReady).SetSentFromService(service.Name).Err(); err != nil {
 		return fmt.Errorf("dispatcher: name of the service: %w", err)
@@ -58,34 +59,38 @@ func (mux *Mux) AddDefaults(service Service) error {
 		d.log = d.log.With("service", service.Name)
 	}
 	var added []*match
+	for command, f := range map[string]message.HandlerFunc{
+		message.CommandAlive:              d.alive,
+		message.CommandHelp:               d.help,
+		message.CommandInvalid:            d.refused,
+		message.CommandLeak:               d.leak,
+		message.CommandLogRotate:          d.logRotate,
+		message.CommandQuitting:           d.stop,
+		message.CommandReady:              d.ready,
+		message.CommandRestart:            d.restart,
+		message.CommandServiceUnavailable: d.nothing,
+		message.CommandStop:               d.stop,
+		message.CommandUnknown:            d.refused,
+	} {
+		m, err := compile(Match{Command: command, Priority: PrioritySystem, Handler: f})
+		if err != nil {
+			return err
+		}
+		added = append(added, m)
+	}
 	err := mux.change(func(t *table) error {
 		if t.defaults != nil {
 			return fmt.Errorf("default commands: %w", ErrAlreadySet)
 		}
 		t.defaults = message.HandlerFunc(d.other)
-		for command, f := range map[string]message.HandlerFunc{
-			message.CommandAlive:              d.alive,
-			message.CommandHelp:               d.help,
-			message.CommandInvalid:            d.refused,
-			message.CommandLeak:               d.leak,
-			message.CommandLogRotate:          d.logRotate,
-			message.CommandQuitting:           d.stop,
-			message.CommandReady:              d.ready,
-			message.CommandRestart:            d.restart,
-			message.CommandServiceUnavailable: d.nothing,
-			message.CommandStop:               d.stop,
-			message.CommandUnknown:            d.refused,
-		} {
-			m, err := compile(Match{Command: command, Priority: PrioritySystem, Handler: f})
-			if err != nil {
-				return err
-			}
+		for _, m := range added {
 			t.add(m)
-			added = append(added, m)
 		}
 		return nil
 	})
-	mux.logMatches("match added", added...)
+	if err == nil {
+		mux.logMatches("match added", added...)
+	}
 	return err
 }
 
@@ -96,6 +101,9 @@ type defaults struct {
 	log     *slog.Logger
 
 	refusals logger.Limited
+	stops    logger.Limited
+	restarts logger.Limited
+	reopens  logger.Limited
 }
 
 func (d *defaults) alive(from message.Sender, m *message.Message) error {
@@ -138,33 +146,33 @@ func (d *defaults) leak(message.Sender, *message.Message) error {
 func (d *defaults) logRotate(message.Sender, *message.Message) error {
 	if d.service.ReopenLogs != nil {
 		if err := d.service.ReopenLogs(); err != nil {
-			d.log.Error("logs not reopened", "error", err) // no reason to end the connection
+			d.reopens.Log(d.log, slog.LevelError, "logs not reopened", "error", err) // no reason to end the connection
 		}
 	}
 	return nil
 }
 
-func (d *defaults) ready(_ message.Sender, m *message.Message) error {
+func (d *defaults) ready(from message.Sender, m *message.Message) error {
 	if d.service.Ready != nil {
-		d.service.Ready(m)
+		d.service.Ready(from, m)
 	}
 	return nil
 }
 
 func (d *defaults) stop(_ message.Sender, m *message.Message) error {
 	if d.service.Stop == nil {
-		d.log.Warn("told to stop, but the service has no Stop", "message", m)
+		d.stops.Log(d.log, slog.LevelWarn, "told to stop, but the service has no Stop", "message", m)
 		return nil
 	}
-	d.log.Info("told to stop", "message", m)
+	d.stops.Log(d.log, slog.LevelInfo, "told to stop", "message", m)
 	d.service.Stop(m.Command() == message.CommandQuitting)
 	return nil
 }
 
-func (d *defaults) restart(_ message.Sender, m *message.Message) error {
-	d.log.Info("told to restart", "message", m)
+func (d *defaults) restart(from message.Sender, m *message.Message) error {
+	d.restarts.Log(d.log, slog.LevelInfo, "told to restart", "message", m)
 	if d.service.Restart != nil {
-		d.service.Restart(m)
+		d.service.Restart(from, m)
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func TestServiceHooks(t *testing.T) {
 	note := func(s string) { called = append(called, s) }
 	err := mux.AddDefaults(dispatcher.Service{
 		Name:  "demo",
-		Ready: func(m *message.Message) { note("ready " + m.Get("my_address")) },
+		Ready: func(_ message.Sender, m *message.Message) { note("ready " + m.Get("my_address")) },
 		Stop: func(quitting bool) {
 			if quitting {
 				note("quitting")
@@ -76,7 +76,7 @@ func TestServiceHooks(t *testing.T) {
 				note("stop")
 			}
 		},
-		Restart:    func(m *message.Message) { note("restart " + m.Get("reason")) },
+		Restart:    func(_ message.Sender, m *message.Message) { note("restart " + m.Get("reason")) },
 		ReopenLogs: func() error { note("reopen"); return errors.New("disk full") },
 		Leak:       func() { note("leak") },
 	})

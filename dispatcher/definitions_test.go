@@ -58,7 +58,7 @@ func reply(tb testing.TB, mux *dispatcher.Mux, text string) *message.Message {
 func TestDefinitions(t *testing.T) {
 	mux, log := checked(t, dispatcher.Config{})
 	var called calls
-	if err := mux.AddDefaults(dispatcher.Service{Ready: func(*message.Message) { called = append(called, "ready") }}); err != nil {
+	if err := mux.AddDefaults(dispatcher.Service{Ready: func(message.Sender, *message.Message) { called = append(called, "ready") }}); err != nil {
 		t.Fatal(err)
 	}
 	mustAdd(t, mux, dispatcher.Match{Command: "F*", Observer: true, Handler: called.handler("observer")})
@@ -154,9 +154,7 @@ func TestCheckedOnce(t *testing.T) {
 func TestCatchAllIsChecked(t *testing.T) {
 	mux, _ := checked(t, dispatcher.Config{})
 	var called calls
-	if err := mux.HandleDefault(called.handler("rest")); err != nil {
-		t.Fatal(err)
-	}
+	mux.HandleUnknown(called.handler("rest"))
 	for text, want := range map[string]string{"NO_HANDLER a=1": "rest", "NO_HANDLER": "", "FETCH id=x": "", "OTHER": "rest"} {
 		m := reply(t, mux, text)
 		if got := called.take(); got != want || (m == nil) != (want != "") || m != nil && m.Command() != message.CommandInvalid {
@@ -182,9 +180,9 @@ func TestNobodyToAnswer(t *testing.T) {
 	var called calls
 	note := func(name string) func() { return func() { called = append(called, name) } }
 	err := mux.AddDefaults(dispatcher.Service{
-		Ready:      func(*message.Message) { note("ready")() },
+		Ready:      func(message.Sender, *message.Message) { note("ready")() },
 		Stop:       func(bool) { note("stop")() },
-		Restart:    func(*message.Message) { note("restart")() },
+		Restart:    func(message.Sender, *message.Message) { note("restart")() },
 		ReopenLogs: func() error { note("reopen")(); return nil },
 		Leak:       note("leak"),
 		Help:       func() []string { note("help")(); return nil },
@@ -226,9 +224,7 @@ func TestRefusalsAreLoggedOnceASecond(t *testing.T) {
 		mux, log := checked(t, dispatcher.Config{})
 		var called calls
 		mux.Handle("FETCH", called.handler("fetch"))
-		if err := mux.HandleDefault(called.handler("rest")); err != nil {
-			t.Fatal(err)
-		}
+		mux.HandleUnknown(called.handler("rest"))
 		for range 5 {
 			dispatch(t, mux, "<a:b FETCH id=1;secret_code=hush;x=y")
 			dispatch(t, mux, "NO_HANDLER")

@@ -19,7 +19,7 @@
 // the same. The first one that matches gets the message. If it is an observer the search goes on: the later ones get
 // the message too, until one of them is no observer.
 //
-// A message that no match wants, not even an observer, goes to the handler of [Mux.HandleDefault]. Without one, the
+// A message that no match wants, not even an observer, goes to the handler of [Mux.HandleUnknown]. Without one, the
 // UNKNOWN reply of [Mux.AddDefaults] answers it; without these the message is logged as a warning, counted by
 // [Mux.Unhandled] and dropped.
 //
@@ -32,10 +32,7 @@
 //
 // # Wrong messages
 //
-// A handler that returns a *message.Error, such as those of the getters, refuses the message: the sender is answered by
-// INVALID with the parameters command and message, the reason. That is counted by [Mux.Refused] and logged, once a second
-// at most, and is no error for the connection. Other errors are returned, and what they mean is up to the caller: a stream
-// connection ends.
+// A handler refuses a message by returning the error of a getter:
 //
 //	mux.HandleFunc("FETCH_USER", func(from message.Sender, m *message.Message) error {
 //		id, err := message.GetInt[int64](m, "id")
@@ -43,6 +40,13 @@
 //			return err
 //		}
 //		...
+//
+// What refuses is an error that is, or wraps, message.ErrMissing, ErrValue or ErrVersion, and ErrUnsendable, when the
+// answer can't be written because of what it took from the message. The sender is answered by INVALID with the
+// parameters command and message, the reason: what is wrong with the parameter, and nothing that the handler has wrapped
+// it in. A refused message goes to no further handler; it is counted by [Mux.Refused] and logged, once a second at most,
+// and it is no error for the connection. Other errors are returned, and what they mean is up to the caller: a stream
+// connection ends.
 //
 // With [Config.Definitions] the parameters of a message are checked once, before its first handler. If they are wrong no
 // handler is called, and the message is refused in the same way.
@@ -55,10 +59,10 @@
 //
 // # Goroutines
 //
-// All methods may be called from several goroutines, and from a handler; a message that is being dispatched
-// goes to the handlers that were there when it came. Handlers run on the goroutine that calls
+// All methods may be called from several goroutines, and from a handler. A message that is being dispatched goes to the
+// handlers that were there when it came, without those that are removed meanwhile. Handlers run on the goroutine that calls
 // [Mux.HandleMessage], for connections the one of their event loop, so they must not block it.
 //
-// Finding an exact command takes the same time for any number of them and allocates nothing. Adding and
-// removing copy the table: they are for the start of a program and for rare changes.
+// Finding an exact command takes the same time for any number of them and allocates nothing. The first change after a
+// message copies the table: changes are for the start of a program, and for rare occasions.
 package dispatcher

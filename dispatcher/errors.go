@@ -2,7 +2,8 @@ package dispatcher
 
 import "errors"
 
-// What [Mux.Add], [Mux.HandleDefault] and [Mux.AddDefaults] refuse, besides bad names (message.ErrName).
+// What [Mux.Add] and [Mux.AddDefaults] refuse, and [Mux.Handle], [Mux.HandleFunc] and [Mux.HandleUnknown] panic with,
+// besides bad names (message.ErrName).
 var (
 	// ErrMatch: a Match of nothing, or of several things, or of a bad regular expression.
 	ErrMatch = errors.New("dispatcher: bad match")
@@ -10,6 +11,6 @@ var (
 	ErrNoHandler = errors.New("dispatcher: no handler")
 	// ErrPriority: a priority not between PriorityCallback and PriorityLast.
 	ErrPriority = errors.New("dispatcher: priority out of range")
-	// ErrAlreadySet: a second catch-all, or the defaults once more.
+	// ErrAlreadySet: a command that another match takes already, a second HandleUnknown, or the defaults once more.
 	ErrAlreadySet = errors.New("dispatcher: already set")
 )

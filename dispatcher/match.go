@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync/atomic"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
@@ -34,10 +35,10 @@ type Match struct {
 	Regexp string
 	// Func reports whether it wants the message, which it must not change. It is called where handlers are.
 	Func func(m *message.Message) bool
-	// Observer lets the message go on to those who come later, instead of keeping it: it shares the message with
-	// them, so it must not change it. An observer has handled the message like any other handler: if no other wants
-	// it, it is not unknown. So observing * turns UNKNOWN and HandleDefault off; the package documentation says how to
-	// see every message instead.
+	// Observer lets the message go on to those who come later, unless its handler refuses it. They share the message,
+	// so an observer must not change it. A message that only observers wanted is handled, and not unknown. So
+	// observing * turns off UNKNOWN and HandleUnknown; the package documentation says how to see every message
+	// instead.
 	Observer bool
 	// Priority is PriorityDefault when zero.
 	Priority Priority
@@ -50,8 +51,14 @@ type Match struct {
 // match is a Match in a table.
 type match struct {
 	Match
-	number uint64 // of several with the same priority, the smaller comes first
-	regexp *regexp.Regexp
+	number  uint64 // of several with the same priority, the smaller comes first
+	regexp  *regexp.Regexp
+	removed atomic.Bool // also for messages that are being dispatched
+}
+
+func isNil(h message.Handler) bool {
+	f, isFunc := h.(message.HandlerFunc)
+	return h == nil || isFunc && f == nil
 }
 
 // compile checks a Match.
@@ -85,7 +92,7 @@ func compile(m Match) (*match, error) {
 			return nil, fmt.Errorf("%w: %w", ErrMatch, err)
 		}
 	}
-	if f, isFunc := m.Handler.(message.HandlerFunc); m.Handler == nil || isFunc && f == nil {
+	if isNil(m.Handler) {
 		return nil, fmt.Errorf("%w for %v", ErrNoHandler, compiled)
 	}
 	if m.Priority < PriorityCallback || m.Priority > PriorityLast {

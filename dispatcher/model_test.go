@@ -155,9 +155,7 @@ func TestLikeTheModel(t *testing.T) {
 			case 4:
 				if rng.IntN(20) == 0 && !m.fallback {
 					m.fallback = true
-					if err := mux.HandleDefault(called.handler("fallback")); err != nil {
-						t.Fatal(err)
-					}
+					mux.HandleUnknown(called.handler("fallback"))
 				}
 			case 5:
 				if rng.IntN(20) == 0 && !m.defaults {

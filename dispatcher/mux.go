@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,11 +19,11 @@ var _ message.Handler = (*Mux)(nil)
 
 // Config is how a [Mux] is made. Its zero value is fine.
 type Config struct {
-	// Logger gets the messages that nobody handles and what the default commands report; and at debug level
-	// the matches that are added and removed. Nil: the standard logger of logrus.
+	// Logger gets the messages that nobody handles or that are refused, and what the default commands report; and at
+	// debug level the matches that are added and removed. Nil: the standard logger of logrus.
 	Logger *slog.Logger
 	// Definitions are what the parameters of messages have to be. A wrong message does not get to a handler, nor to
-	// that of HandleDefault, but is answered by INVALID; a command that nobody handles is not checked. Nil: nothing is
+	// that of HandleUnknown, but is answered by INVALID; a command that nobody handles is not checked. Nil: nothing is
 	// checked.
 	Definitions *definition.Set
 	// Coverage counts the messages received. Nil: they are not counted.
@@ -41,7 +40,8 @@ type Mux struct {
 	config Config
 
 	changing  sync.Mutex
-	table     atomic.Pointer[table] // replaced, never changed
+	changed   *table                // what table will be, nil if it is that already
+	table     atomic.Pointer[table] // replaced, never changed; nil while there is a changed one
 	unhandled atomic.Uint64
 	refused   atomic.Uint64
 
@@ -59,15 +59,17 @@ func New(config Config) *Mux {
 	return mux
 }
 
-// Handle has h called for a command, or a pattern of commands (see Match.Command), at PriorityDefault. It panics, as
-// http.ServeMux does, when the command is no command or has a handler at that priority already, or when h is nil: that is
-// a mistake in the program. For commands read at run time, and for several handlers of one, use [Mux.Add].
+// Handle has h called for a command, or a pattern of commands (see Match.Command), at PriorityDefault. Of a command and a
+// pattern that includes it, the one that is handled first takes it: handle the commands before the patterns. Handle
+// panics, as http.ServeMux does, when h would never be called because others take the command already, when the command
+// is no command, and when h is nil: these are mistakes in the program. For commands read at run time, and for several
+// handlers of one, use [Mux.Add].
 func (mux *Mux) Handle(command string, h message.Handler) {
 	compiled, err := compile(Match{Command: command, Handler: h})
 	if err == nil {
 		err = mux.change(func(t *table) error {
-			if t.keeps(command, PriorityDefault) {
-				return fmt.Errorf("handler of %s: %w", command, ErrAlreadySet)
+			if taker := t.taker(command, PriorityDefault); taker != nil {
+				return fmt.Errorf("handler of %s: %w by %v", command, ErrAlreadySet, taker)
 			}
 			t.add(compiled)
 			return nil
@@ -99,23 +101,23 @@ func (mux *Mux) Add(m Match) error {
 	return nil
 }
 
-// HandleDefault has h called for the messages that no match wants. There is one such handler: a second call fails with
-// [ErrAlreadySet], and nil is [ErrNoHandler]. It is preferred to the UNKNOWN reply of [Mux.AddDefaults].
-func (mux *Mux) HandleDefault(h message.Handler) error {
-	if h == nil {
-		return ErrNoHandler
+// HandleUnknown has h called for the messages that no match wants, instead of the UNKNOWN reply of [Mux.AddDefaults]. There
+// is one such handler: it panics when there is one already, and when h is nil.
+func (mux *Mux) HandleUnknown(h message.Handler) {
+	if isNil(h) {
+		panic(ErrNoHandler)
 	}
 	err := mux.change(func(t *table) error {
-		if t.fallback != nil {
-			return fmt.Errorf("handler of all other commands: %w", ErrAlreadySet)
+		if t.unknown != nil {
+			return fmt.Errorf("handler of unknown commands: %w", ErrAlreadySet)
 		}
-		t.fallback = h
+		t.unknown = h
 		return nil
 	})
-	if err == nil {
-		mux.log.Debug("handler of all other commands added")
+	if err != nil {
+		panic(err)
 	}
-	return err
+	mux.log.Debug("handler of unknown commands added")
 }
 
 func (mux *Mux) logMatches(text string, matches ...*match) {
@@ -140,14 +142,13 @@ func (mux *Mux) Remove(tag string) int {
 
 // Commands returns the commands that have an exact match, sorted.
 func (mux *Mux) Commands() []string {
-	return slices.Sorted(maps.Keys(mux.table.Load().exact))
+	return slices.Sorted(maps.Keys(mux.current().exact))
 }
 
-// Unhandled returns how many messages were dropped because there was no handler for them.
+// Unhandled returns how many messages no handler of yours was there for: they were answered by UNKNOWN, or dropped.
 func (mux *Mux) Unhandled() uint64 { return mux.unhandled.Load() }
 
-// Refused returns how many messages were refused: because of their definition, or by a handler that returned a
-// *message.Error.
+// Refused returns how many messages were refused, by their definition or by a handler.
 func (mux *Mux) Refused() uint64 { return mux.refused.Load() }
 
 // HandleMessage calls the handlers of m, and returns their errors, joined if there are several. It returns nil when there
@@ -158,97 +159,87 @@ func (mux *Mux) HandleMessage(from message.Sender, m *message.Message) error {
 	if mux.config.Trace {
 		mux.log.Info("message received", "message", m)
 	}
-	if err := mux.dispatch(from, m); err != nil {
-		return mux.failed(from, m, err)
-	}
-	return nil
-}
-
-// dispatch calls the handlers of a message.
-func (mux *Mux) dispatch(from message.Sender, m *message.Message) error {
 	t := mux.table.Load()
+	if t == nil {
+		t = mux.current()
+	}
 	found := t.search(m)
 	match := found.next()
 	if match == nil {
-		return mux.handleOther(t, from, m)
+		return mux.handleUnknown(t, from, m)
 	}
 	if err := mux.config.Definitions.Check(m); err != nil {
-		return err
+		return mux.refuse(from, m, err)
 	}
-	err := match.Handler.HandleMessage(from, m)
-	for match.Observer {
-		if match = found.next(); match == nil {
+	var failures error
+	for match != nil {
+		if err := match.Handler.HandleMessage(from, m); err != nil {
+			if refuses(err) {
+				return join(failures, mux.refuse(from, m, err))
+			}
+			failures = join(failures, err)
+		}
+		if !match.Observer {
 			break
 		}
-		err = join(err, match.Handler.HandleMessage(from, m))
+		match = found.next()
 	}
-	return err
+	return failures
 }
 
-// join is errors.Join for the usual case, in which it costs nothing.
+// join is errors.Join, but leaves a single error as it is.
 func join(first, second error) error {
-	switch {
-	case second == nil:
-		return first
-	case first == nil:
+	if first == nil {
 		return second
+	}
+	if second == nil {
+		return first
 	}
 	return errors.Join(first, second)
 }
 
-// handleOther handles a message without a match.
-func (mux *Mux) handleOther(t *table, from message.Sender, m *message.Message) error {
+// handleUnknown handles a message without a match.
+func (mux *Mux) handleUnknown(t *table, from message.Sender, m *message.Message) error {
+	h := t.unknown
 	switch {
-	case t.fallback != nil:
+	case h != nil:
 		if err := mux.config.Definitions.Check(m); err != nil {
-			return err
+			return mux.refuse(from, m, err)
 		}
-		return t.fallback.HandleMessage(from, m)
 	case t.defaults != nil:
-		return t.defaults.HandleMessage(from, m)
-	}
-	mux.unhandled.Add(1)
-	mux.unhandledLog.Log(mux.log, slog.LevelWarn, "message without a handler", "message", m)
-	return nil
-}
-
-// failed takes the error of a message. If that is something wrong with a message, m is refused: it was m that was wrong, or
-// that had the handler make an answer which can't be written. INVALID and UNKNOWN are never answered, or two services
-// could send them to each other for ever.
-func (mux *Mux) failed(from message.Sender, m *message.Message, err error) error {
-	if wrong := (*message.Error)(nil); !errors.As(err, &wrong) {
-		return err
-	}
-	mux.refused.Add(1)
-	mux.refusedLog.Log(mux.log, slog.LevelWarn, "message refused", "message", m, "error", err)
-	if c := m.Command(); from == nil || c == message.CommandInvalid || c == message.CommandUnknown {
+		h = t.defaults
+		mux.unhandled.Add(1)
+	default:
+		mux.unhandled.Add(1)
+		mux.unhandledLog.Log(mux.log, slog.LevelWarn, "message without a handler", "message", m)
 		return nil
 	}
-	err = from.Send(m.ReplyInvalid(shorten(err.Error())))
-	if wrong := (*message.Error)(nil); errors.As(err, &wrong) {
-		return nil // not even this can be written, to a sender, or with a command, that a lenient parser let through
+	err := h.HandleMessage(from, m)
+	if refuses(err) {
+		return mux.refuse(from, m, err)
 	}
 	return err
 }
 
-// maxReason is the most bytes of a reason for INVALID, so that it fits into a datagram.
-const maxReason = 600
-
-func shorten(reason string) string {
-	if len(reason) <= maxReason {
-		return reason
-	}
-	return strings.ToValidUTF8(reason[:maxReason], "") + "..."
-}
-
-// change replaces the table by one that f changed, unless f fails.
+// change changes the table, unless f fails, in which case it must not have changed it. Of several changes in a row only the
+// first one copies the table.
 func (mux *Mux) change(f func(*table) error) error {
 	mux.changing.Lock()
 	defer mux.changing.Unlock()
-	next := mux.table.Load().clone()
-	if err := f(next); err != nil {
-		return err
+	if mux.changed == nil {
+		mux.changed = mux.table.Load().clone()
+		mux.table.Store(nil)
 	}
-	mux.table.Store(next)
-	return nil
+	return f(mux.changed)
+}
+
+// current returns the table with all changes.
+func (mux *Mux) current() *table {
+	mux.changing.Lock()
+	defer mux.changing.Unlock()
+	if mux.changed != nil {
+		mux.table.Store(mux.changed)
+		mux.changed = nil
+	}
+	return mux.table.Load()
 }

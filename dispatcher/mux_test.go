@@ -154,14 +154,23 @@ func TestDefaultHandlerGetsTheRest(t *testing.T) {
 	mux, _ := quiet()
 	var called calls
 	mux.Handle("A", called.handler("a"))
-	if err := mux.HandleDefault(called.handler("rest")); err != nil {
-		t.Fatal(err)
-	}
-	if err := mux.HandleDefault(called.handler("second")); !errors.Is(err, dispatcher.ErrAlreadySet) {
-		t.Errorf("got %v, want ErrAlreadySet", err)
-	}
-	if err := mux.HandleDefault(nil); !errors.Is(err, dispatcher.ErrNoHandler) {
-		t.Errorf("got %v, want ErrNoHandler", err)
+	mux.HandleUnknown(called.handler("rest"))
+	for _, tt := range []struct {
+		h    message.Handler
+		want error
+	}{
+		{called.handler("second"), dispatcher.ErrAlreadySet},
+		{nil, dispatcher.ErrNoHandler},
+		{message.HandlerFunc(nil), dispatcher.ErrNoHandler},
+	} {
+		func() {
+			defer func() {
+				if err, _ := recover().(error); !errors.Is(err, tt.want) {
+					t.Errorf("panic with %v, want %v", err, tt.want)
+				}
+			}()
+			mux.HandleUnknown(tt.h)
+		}()
 	}
 	if err := mux.AddDefaults(dispatcher.Service{}); err != nil {
 		t.Fatal(err)

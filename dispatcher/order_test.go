@@ -112,9 +112,7 @@ func TestObservers(t *testing.T) {
 			}
 			want("EVENT_DONE", "observer", "") // it has handled the message, so it is not unknown
 			want("DANCE", "", "UNKNOWN command=DANCE")
-			if err := mux.HandleDefault(called.handler("rest")); err != nil {
-				t.Fatal(err)
-			}
+			mux.HandleUnknown(called.handler("rest"))
 			want("EVENT_DONE", "observer", "")
 			want("DANCE", "rest", "")
 			mux.Handle("EVENT_DO*", called.handler("keeper"))
@@ -202,9 +200,7 @@ func TestErrorsOfObserversAreJoined(t *testing.T) {
 func TestErrorOfCatchAll(t *testing.T) {
 	mux, _ := quiet()
 	failure := errors.New("failure")
-	if err := mux.HandleDefault(message.HandlerFunc(func(message.Sender, *message.Message) error { return failure })); err != nil {
-		t.Fatal(err)
-	}
+	mux.HandleUnknown(message.HandlerFunc(func(message.Sender, *message.Message) error { return failure }))
 	if err := mux.HandleMessage(nil, message.New("ANY")); !errors.Is(err, failure) {
 		t.Errorf("got %v", err)
 	}

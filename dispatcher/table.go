@@ -3,15 +3,17 @@ package dispatcher
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
-// table is what a Mux knows. One that is in use is never changed, but replaced.
+// table is what a Mux knows. One that is in use is never changed, but replaced: only the mark of a removed match shows in
+// both.
 type table struct {
 	exact    map[string][]*match // by command, none empty, each in the order in which they are tried
 	others   []*match            // in the order in which they are tried
-	fallback message.Handler     // of HandleDefault
+	unknown  message.Handler     // of HandleUnknown
 	defaults message.Handler     // of AddDefaults
 	number   uint64              // of the next match
 }
@@ -47,6 +49,7 @@ func (t *table) remove(f func(*match) bool) (removed []*match) {
 		return slices.DeleteFunc(slices.Clone(list), func(m *match) bool {
 			picked := f(m)
 			if picked {
+				m.removed.Store(true)
 				removed = append(removed, m)
 			}
 			return picked
@@ -61,10 +64,18 @@ func (t *table) remove(f func(*match) bool) (removed []*match) {
 	return removed
 }
 
-// keeps reports whether a match of this command, or pattern, and priority keeps its messages.
-func (t *table) keeps(command string, p Priority) bool {
-	same := func(m *match) bool { return m.Command == command && m.Priority == p && !m.Observer }
-	return slices.ContainsFunc(t.exact[command], same) || slices.ContainsFunc(t.others, same)
+// taker returns a match of this priority that takes all that a new one of this command, or pattern, is to get.
+func (t *table) taker(command string, p Priority) *match {
+	takes := func(m *match) bool {
+		return m.Priority == p && !m.Observer &&
+			(m.Command == command || m.Command != "" && !strings.ContainsAny(command, "*?") && wildcard(m.Command, command))
+	}
+	for _, list := range [][]*match{t.exact[command], t.others} {
+		if i := slices.IndexFunc(list, takes); i >= 0 {
+			return list[i]
+		}
+	}
+	return nil
 }
 
 // search yields the matches of a message in their order.
@@ -81,18 +92,20 @@ func (t *table) search(m *message.Message) search {
 // next returns the next match, nil when there is none.
 func (s *search) next() *match {
 	for {
+		var m *match
 		switch {
 		case len(s.others) == 0 && len(s.exact) == 0:
 			return nil
 		case len(s.others) == 0 || len(s.exact) > 0 && before(s.exact[0], s.others[0]) < 0:
-			m := s.exact[0]
-			s.exact = s.exact[1:]
-			return m
-		}
-		m := s.others[0]
-		s.others = s.others[1:]
-		if m.wants(s.message) {
-			return m
+			m, s.exact = s.exact[0], s.exact[1:]
+			if !m.removed.Load() {
+				return m
+			}
+		default:
+			m, s.others = s.others[0], s.others[1:]
+			if !m.removed.Load() && m.wants(s.message) {
+				return m
+			}
 		}
 	}
 }

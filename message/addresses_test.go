@@ -64,7 +64,7 @@ func TestUnixAddrs(t *testing.T) {
 			if m.Err() != nil || m.Get("v") != path {
 				t.Errorf("%q: written as %v", path, m)
 			}
-			got, err := m.GetUnixAddr(network, "v")
+			got, err := m.GetUnixAddr("v", network)
 			if err != nil || *got != (net.UnixAddr{Name: path, Net: network}) {
 				t.Errorf("%q came back as %#v, %v", path, got, err)
 			}
@@ -76,7 +76,7 @@ func TestUnixAddrs(t *testing.T) {
 		if m.Has("v") {
 			t.Errorf("%q is stored", path)
 		}
-		_, err := message.New("CMD").Set("v", path).GetUnixAddr("unix", "v")
+		_, err := message.New("CMD").Set("v", path).GetUnixAddr("v", "unix")
 		wantBad(t, path, err)
 	}
 	wantBad(t, "nil", message.New("CMD").SetUnixAddr("v", nil).Err())
@@ -90,7 +90,7 @@ func TestZoneWithASlash(t *testing.T) {
 func TestLongestUnixAddresses(t *testing.T) {
 	for _, path := range []string{strings.Repeat("x", 107), "@" + strings.Repeat("x", 107)} {
 		m := message.New("CMD").SetUnixAddr("v", &net.UnixAddr{Name: path})
-		if a, err := m.GetUnixAddr("unix", "v"); m.Err() != nil || err != nil || a.Name != path {
+		if a, err := m.GetUnixAddr("v", "unix"); m.Err() != nil || err != nil || a.Name != path {
 			t.Errorf("%d bytes: %v, %v", len(path), m.Err(), err)
 		}
 		m = message.New("CMD").SetUnixAddr("v", &net.UnixAddr{Name: path + "x"})

@@ -25,8 +25,8 @@ var (
 	ErrVersion = errors.New("message: wrong version")
 )
 
-// Error says what is wrong with a message, and where. Values, which may be secret, are left out; but in a text
-// whose quoting is wrong, a piece of a value may pass for a name.
+// Error says what is wrong with a message, and where. Values, which may be secret, are left out; but in a text whose
+// quoting is wrong, a piece of a value may pass for a name. Behind a secret_code such a name is hidden.
 type Error struct {
 	// Offset is the byte position in the parsed text, -1 when there is none.
 	Offset int

@@ -2,6 +2,7 @@ package message
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -18,10 +19,10 @@ type Handler interface {
 	// HandleMessage is called for each received message; from is where its sender can be answered.
 	//
 	// A connection calls it on the goroutine of its event loop: it must not block, and it may close or
-	// remove the connection. m belongs to the handler, which may change and keep it: a fresh Message is
-	// made for each received one. (A dispatcher's observers share it.) A returned error is logged; it ends a
-	// stream connection, while a datagram server goes on with the next datagram. A dispatcher first answers
-	// errors that are, or wrap, an *Error with INVALID, and does not return them.
+	// remove the connection. m belongs to the handler, which may change and keep it, unless it returns an
+	// error: a fresh Message is made for each received one. (A dispatcher's observers share it.) A returned error is
+	// logged; it ends a stream connection, while a datagram server goes on with the next datagram. A
+	// dispatcher answers some errors with INVALID instead of returning them.
 	HandleMessage(from Sender, m *Message) error
 }
 
@@ -31,22 +32,33 @@ type HandlerFunc func(from Sender, m *Message) error
 // HandleMessage calls f(from, m).
 func (f HandlerFunc) HandleMessage(from Sender, m *Message) error { return f(from, m) }
 
-// Broadcast sends m to each of the senders, for instance the connections of a slice:
+// maxFailures is how many errors Broadcast returns.
+const maxFailures = 10
+
+// Broadcast sends m to each of the senders, nil ones excepted, for instance the connections of a slice:
 //
 //	sent, err := message.Broadcast(m, slices.Values(conns))
 //
-// A sender that fails does not keep m from the others. Broadcast returns how many took it, and the errors of those
-// who did not, joined; a message that nobody could take, because it can't be written, is one error.
+// A sender that fails does not keep m from the others. Broadcast returns how many took it, and the errors of the first ten
+// that did not, joined, each with the position of the sender; a message that nobody could take, because it can't be
+// written, is one error.
 func Broadcast[S Sender](m *Message, to iter.Seq[S]) (sent int, err error) {
 	if _, err := m.AppendText(nil); err != nil {
 		return 0, err
 	}
 	var failures []error
+	position := -1
 	for sender := range to {
-		if err := sender.Send(m); err != nil {
-			failures = append(failures, err)
-		} else {
+		position++
+		if any(sender) == nil {
+			continue
+		}
+		err := sender.Send(m)
+		switch {
+		case err == nil:
 			sent++
+		case len(failures) < maxFailures:
+			failures = append(failures, fmt.Errorf("sender %d: %w", position, err))
 		}
 	}
 	return sent, errors.Join(failures...)

@@ -322,15 +322,15 @@ func (m *Message) sort() {
 	}
 }
 
-// String returns the text form for people and logs, in one line: it never fails, it hides the value of the parameter
-// secret_code, it has control characters, and bytes that are no UTF-8, as `\x1b`, and it ends with the error of m, if any. Use [Message.MarshalText]
-// for what is sent.
+// String returns the text form for people and logs, in one line of printable characters: it never fails, it hides the value
+// of the parameter secret_code, it has other characters, and bytes that are no UTF-8, as `\x1b` or `\u202e`, and it ends with
+// the error of m, if any. Use [Message.MarshalText] for what is sent.
 func (m *Message) String() string {
 	b, _ := m.appendText(nil, true)
 	if m.err != nil {
 		b = append(append(append(b, " ["...), m.err.Error()...), ']')
 	}
-	if utf8.Valid(b) && bytes.IndexFunc(b, unicode.IsControl) < 0 {
+	if utf8.Valid(b) && bytes.IndexFunc(b, isHidden) < 0 {
 		return string(b)
 	}
 	var s strings.Builder
@@ -339,15 +339,30 @@ func (m *Message) String() string {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&s, `\x%02x`, b[0])
-		case unicode.IsControl(r): // all are below 0x100
-			fmt.Fprintf(&s, `\x%02x`, r)
-		default:
+		case !isHidden(r):
 			s.Write(b[:size])
+		case r < 0x100:
+			fmt.Fprintf(&s, `\x%02x`, r)
+		case r < 0x10000:
+			fmt.Fprintf(&s, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&s, `\U%08x`, r)
 		}
 		b = b[size:]
 	}
 	return s.String()
 }
 
-// LogValue returns [Message.String] for package log/slog.
-func (m *Message) LogValue() slog.Value { return slog.StringValue(m.String()) }
+func isHidden(r rune) bool { return !unicode.IsPrint(r) }
+
+// maxLogged is the most bytes of a message in a log: peers choose how long it is.
+const maxLogged = 1000
+
+// LogValue returns [Message.String] for package log/slog, of which it cuts what is longer than a thousand bytes.
+func (m *Message) LogValue() slog.Value {
+	s := m.String()
+	if len(s) > maxLogged {
+		s = fmt.Sprintf("%s... (%d bytes)", strings.ToValidUTF8(s[:maxLogged], ""), len(s))
+	}
+	return slog.StringValue(s)
+}

@@ -128,7 +128,11 @@ func badParameter(text string, at int) error {
 	if !found {
 		return syntaxError(at, "a parameter without an equal sign")
 	}
-	return nameError(at, fieldParameter, name, checkParameter(name))
+	reason := checkParameter(name)
+	if strings.Contains(text[:at], ParameterSecretCode+"=") {
+		name = "(hidden)" // it may be a piece of the secret
+	}
+	return nameError(at, fieldParameter, name, reason)
 }
 
 // parseValue reads a value and the semicolon after it, and returns where the next parameter starts.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -119,16 +120,16 @@ func (m *Message) GetBytes(name string) ([]byte, error) {
 	return b, nil
 }
 
-// SetTime sets a parameter to a point in time: the seconds since 1970 in UTC and, unless they are zero, a dot and the
-// nanoseconds without zeros at the end: "1795218395.0132". Before 1970 there is a minus sign in front of it all.
+// SetTime sets a parameter to a point in time: the seconds since 1970 in UTC, rounded down, and, unless they are zero, a dot
+// and the nanoseconds since then without zeros at the end: "1795218395.0132". As in the C++ library the fraction always
+// counts up: "-1.5" is half a second before 1970.
 func (m *Message) SetTime(name string, value time.Time) *Message {
 	return m.Set(name, string(appendSeconds(nil, value.Unix(), int64(value.Nanosecond()))))
 }
 
 // GetTime reads what SetTime writes; blanks around it, a plus sign, an s at the end and digits after the ninth, which
-// are ignored, are fine. The error is an [*Error] around [ErrMissing] or [ErrValue].
-//
-// Before 1970 the C++ library reads another time: to it "-1.5" is half a second before, not one and a half.
+// are ignored, are fine. "-0.5", which SetTime does not write, is refused: it may mean either side of zero. The error
+// is an [*Error] around [ErrMissing] or [ErrValue], the latter also for what a time.Time can't hold.
 func (m *Message) GetTime(name string) (time.Time, error) {
 	value, err := m.require(name)
 	if err != nil {
@@ -138,12 +139,21 @@ func (m *Message) GetTime(name string) (time.Time, error) {
 	if !ok {
 		return time.Time{}, valueError(name, reasonSeconds)
 	}
+	const year1 = -62135596800 // from where a time.Time counts its seconds
+	if seconds > math.MaxInt64+year1 {
+		return time.Time{}, valueError(name, "a time that is too far away")
+	}
 	return time.Unix(seconds, nanoseconds), nil
 }
 
-// SetDuration sets a parameter to a duration in seconds, as SetTime does: "0.25".
+// SetDuration sets a parameter to a duration in seconds, as SetTime does: "0.25". Half a second less than nothing is "-1.5".
 func (m *Message) SetDuration(name string, value time.Duration) *Message {
-	return m.Set(name, string(appendSeconds(nil, int64(value/time.Second), int64(value%time.Second))))
+	seconds, nanoseconds := int64(value/time.Second), int64(value%time.Second)
+	if nanoseconds < 0 {
+		seconds--
+		nanoseconds += int64(time.Second)
+	}
+	return m.Set(name, string(appendSeconds(nil, seconds, nanoseconds)))
 }
 
 // GetDuration reads what SetDuration writes, with the freedoms of GetTime. The error is an [*Error] around
@@ -157,8 +167,13 @@ func (m *Message) GetDuration(name string) (time.Duration, error) {
 	if !ok {
 		return 0, valueError(name, reasonSeconds)
 	}
+	if seconds < 0 && nanoseconds > 0 { // towards zero, or the smallest one would not fit
+		seconds++
+		nanoseconds -= int64(time.Second)
+	}
+	const most = int64(math.MaxInt64 / time.Second)
 	d := time.Duration(seconds)*time.Second + time.Duration(nanoseconds)
-	if int64(d/time.Second) != seconds {
+	if seconds > most || seconds < -most || seconds > 0 && d < 0 || seconds < 0 && d > 0 {
 		return 0, valueError(name, "a duration of more than 292 years")
 	}
 	return d, nil
@@ -166,18 +181,9 @@ func (m *Message) GetDuration(name string) (time.Duration, error) {
 
 const reasonSeconds = "not a number of seconds, such as 1.5"
 
-// appendSeconds appends seconds and nanoseconds, which are less than one second and may be negative, as a decimal
-// number.
+// appendSeconds appends seconds and the nanoseconds after them as a decimal number.
 func appendSeconds(b []byte, seconds, nanoseconds int64) []byte {
-	if seconds < 0 && nanoseconds > 0 { // a time before 1970
-		seconds++
-		nanoseconds -= int64(time.Second)
-	}
-	if seconds < 0 || nanoseconds < 0 {
-		b = append(b, '-')
-		nanoseconds = -nanoseconds
-	}
-	b = strconv.AppendUint(b, magnitude(seconds), 10)
+	b = strconv.AppendInt(b, seconds, 10)
 	if nanoseconds == 0 {
 		return b
 	}
@@ -189,23 +195,13 @@ func appendSeconds(b []byte, seconds, nanoseconds int64) []byte {
 	return b
 }
 
-func magnitude(n int64) uint64 {
-	if n < 0 {
-		return -uint64(n)
-	}
-	return uint64(n)
-}
-
-// parseSeconds reads a decimal number of seconds. Both results have its sign.
+// parseSeconds reads a decimal number of seconds. The nanoseconds are never negative.
 func parseSeconds(s string) (seconds, nanoseconds int64, ok bool) {
 	s = strings.Trim(s, " \t\n\v\f\r")
 	s = strings.TrimSuffix(s, "s")
-	sign, signs := int64(1), 0
+	signs := 0
 	if s != "" && (s[0] == '-' || s[0] == '+') {
 		signs = 1
-		if s[0] == '-' {
-			sign = -1
-		}
 	}
 	whole := s[:signs+digits(s[signs:])]
 	seconds, err := strconv.ParseInt(whole, 10, 64)
@@ -223,7 +219,8 @@ func parseSeconds(s string) (seconds, nanoseconds int64, ok bool) {
 			unit /= 10
 		}
 	}
-	return seconds, sign * nanoseconds, true
+	ambiguous := seconds == 0 && nanoseconds != 0 && whole[0] == '-'
+	return seconds, nanoseconds, !ambiguous
 }
 
 // SetAddrPort sets a parameter to an IP address and a port: "127.0.0.1:4040", "[::1]:4040". An invalid one is refused
@@ -274,7 +271,7 @@ func (m *Message) SetUnixAddr(name string, value *net.UnixAddr) *Message {
 
 // GetUnixAddr reads the path of a Unix socket of the given network: unix, unixgram or unixpacket. The error is an
 // [*Error] around [ErrMissing] or [ErrValue].
-func (m *Message) GetUnixAddr(network, name string) (*net.UnixAddr, error) {
+func (m *Message) GetUnixAddr(name, network string) (*net.UnixAddr, error) {
 	value, err := m.require(name)
 	if err != nil {
 		return nil, err

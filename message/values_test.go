@@ -20,7 +20,7 @@ var getters = map[string]func(m *message.Message) (any, error){
 	"GetTime":     func(m *message.Message) (any, error) { return m.GetTime("v") },
 	"GetDuration": func(m *message.Message) (any, error) { return m.GetDuration("v") },
 	"GetAddrPort": func(m *message.Message) (any, error) { return m.GetAddrPort("v") },
-	"GetUnixAddr": func(m *message.Message) (any, error) { return m.GetUnixAddr("unix", "v") },
+	"GetUnixAddr": func(m *message.Message) (any, error) { return m.GetUnixAddr("v", "unix") },
 }
 
 // wantBad complains unless err says that the parameter v is bad, without its value.

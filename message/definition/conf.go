@@ -156,7 +156,7 @@ func unquote(s string) string {
 func (r *confReader) definition(command string) *Definition {
 	d := &Definition{Command: command}
 	for name, s := range r.sections {
-		if !s.keyed {
+		if !s.keyed && len(r.problems) < maxProblems {
 			r.fail(s.line, "section %q has no key: the C++ library ignores it; add a type or flags", name)
 		}
 		d.Parameters = append(d.Parameters, s.Parameter)

@@ -45,7 +45,7 @@ type Parameter struct {
 // none changes it.
 type Definition struct {
 	Command    string
-	Parameters []Parameter // by name, in the order of their bytes
+	Parameters []Parameter // problems are told in their order; those of a file are in the order of their names
 	Closed     bool        // refuse parameters that are not among them
 }
 
@@ -91,10 +91,7 @@ func (d *Definition) check(m *message.Message, closed bool) error {
 }
 
 func (d *Definition) lists(name string) bool {
-	_, found := slices.BinarySearchFunc(d.Parameters, name, func(p Parameter, name string) int {
-		return strings.Compare(p.Name, name)
-	})
-	return found
+	return slices.ContainsFunc(d.Parameters, func(p Parameter) bool { return p.Name == name })
 }
 
 // travels reports whether a parameter is not the message's own: whoever passes it on may have added it.
@@ -141,8 +138,8 @@ func (d *Definition) validate() error {
 		probe.Set(p.Name, "")
 		switch {
 		case probe.Err() != nil:
-		case i > 0 && d.Parameters[i-1].Name >= p.Name:
-			return fmt.Errorf("definition: %s: parameters are not in order: %q", d.Command, p.Name)
+		case slices.ContainsFunc(d.Parameters[:i], func(earlier Parameter) bool { return earlier.Name == p.Name }):
+			return fmt.Errorf("definition: %s: parameter %q is there twice", d.Command, p.Name)
 		case int(p.Type) >= len(typeNames):
 			return fmt.Errorf("definition: %s: parameter %q: no such type: %v", d.Command, p.Name, p.Type)
 		case p.Required && p.Forbidden:

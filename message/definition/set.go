@@ -153,9 +153,8 @@ func Find(path, command string) (file string, err error) {
 	return "", fmt.Errorf("definition: no %s%s in %q: %w", command, extension, path, fs.ErrNotExist)
 }
 
-// Add adds a definition made by the program, instead of one of the same command. It fails when a name is no name, when
-// the parameters are not in the order of their names or one is there twice, when there is no such type, and when a
-// parameter is both required and forbidden.
+// Add adds a copy of a definition made by the program, instead of one of the same command. It fails when a name is no name
+// or is there twice, when there is no such type, and when a parameter is both required and forbidden.
 func (s *Set) Add(d *Definition) error {
 	if err := d.validate(); err != nil {
 		return err
@@ -163,7 +162,7 @@ func (s *Set) Add(d *Definition) error {
 	if s.definitions == nil {
 		s.definitions = map[string]*Definition{}
 	}
-	s.definitions[d.Command] = d
+	s.definitions[d.Command] = &Definition{Command: d.Command, Parameters: slices.Clone(d.Parameters), Closed: d.Closed}
 	return nil
 }
 
