@@ -133,5 +133,5 @@ func ExampleBroadcast() {
 	// Output:
 	// alpha gets STOP
 	// gamma gets STOP
-	// 2 beta is closed
+	// 2 sender 1: beta is closed
 }

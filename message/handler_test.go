@@ -108,3 +108,21 @@ func TestBroadcastToAMap(t *testing.T) {
 		t.Errorf("%d sent, %v, %q", sent, err, log)
 	}
 }
+
+// TestBroadcastToMany: of many that fail the first ten are told, and who is nobody is left out.
+func TestBroadcastToMany(t *testing.T) {
+	failure := errors.New("failure")
+	closed := senderFunc(func(*message.Message) error { return failure })
+	senders := []message.Sender{nil, senderFunc(func(*message.Message) error { return nil })}
+	for range 1000 {
+		senders = append(senders, closed)
+	}
+	sent, err := message.Broadcast(message.New("STOP"), slices.Values(senders))
+	if lines := strings.Split(err.Error(), "\n"); sent != 1 || len(lines) != 10 || lines[0] != "sender 2: failure" || !errors.Is(err, failure) {
+		t.Errorf("sent %d, %q", sent, lines)
+	}
+}
+
+type senderFunc func(m *message.Message) error
+
+func (f senderFunc) Send(m *message.Message) error { return f(m) }

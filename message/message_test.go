@@ -306,11 +306,37 @@ func TestErrorsAreOneLine(t *testing.T) {
 // TestStringIsOneLine: whatever a peer puts into a message, a log or a terminal gets one line of printable text.
 func TestStringIsOneLine(t *testing.T) {
 	parser := message.Parser{Lenient: true}
-	m, err := parser.ParseBytes([]byte("a\nb\x1b[31m p=\x1b]0;q=\xff\x9b\u009b\t1é"))
+	m, err := parser.ParseBytes([]byte("a\nb\x1b[31m p=\x1b]0;q=\xff\x9b\u009b\t1é\u202e\U000e0001"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := m.String(), `a\x0ab\x1b[31m p=\x1b]0;q=\xff\x9b\x9b\x091é`; got != want {
+	if got, want := m.String(), `a\x0ab\x1b[31m p=\x1b]0;q=\xff\x9b\x9b\x091é\u202e\U000e0001`; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestLongMessagesInLogs: a peer does not choose how much is logged of its message.
+func TestLongMessagesInLogs(t *testing.T) {
+	m := message.New("PING").Set("v", strings.Repeat("é", 100_000))
+	if got := m.LogValue().String(); len(got) > 1100 || !strings.HasPrefix(got, "PING v=éé") || !strings.HasSuffix(got, "é... (200007 bytes)") {
+		t.Errorf("logged %d bytes, %q", len(got), got[len(got)-30:])
+	}
+	if got := len(m.String()); got != 200_007 {
+		t.Errorf("String has %d bytes", got)
+	}
+}
+
+// TestPiecesOfASecret: where quotes are forgotten, a piece of a secret passes for a name.
+func TestPiecesOfASecret(t *testing.T) {
+	_, err := message.Parse("LOGIN secret_code=pa;ss-word=;user=ada")
+	if wrong := (*message.Error)(nil); !errors.As(err, &wrong) || strings.Contains(err.Error(), "ss-word") || wrong.Name != "(hidden)" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBadValue(t *testing.T) {
+	err := message.BadValue("count", "negative")
+	if got := err.Error(); !errors.Is(err, message.ErrValue) || got != `message: parameter "count": negative` {
+		t.Errorf("got %s", got)
 	}
 }

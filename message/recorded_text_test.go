@@ -3,6 +3,8 @@ package message_test
 import (
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -205,6 +207,24 @@ func TestRecordedNames(t *testing.T) {
 			if err := m.Err(); (err == nil) != c.OK || err != nil && !errors.Is(err, message.ErrName) {
 				t.Errorf("%+v: got %v", c, err)
 			}
+		}
+	}
+}
+
+// TestRecordedWire: what the programs of the C++ library sent over TCP, TLS, UDP and Unix sockets.
+func TestRecordedWire(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "wire.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		m, err := message.Parse(line)
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		if text, err := m.MarshalText(); err != nil || string(text)+"\n" != line {
+			t.Errorf("%s is written as %s, %v", line, text, err)
 		}
 	}
 }

@@ -17,18 +17,18 @@ func TestSetTime(t *testing.T) {
 	}{
 		{time.Unix(0, 0), "0"},
 		{time.Unix(0, 1), "0.000000001"},
-		{time.Unix(0, -1), "-0.000000001"},
+		{time.Unix(0, -1), "-1.999999999"},
 		{time.Unix(1, 500_000_000), "1.5"},
-		{time.Unix(-2, 500_000_000), "-1.5"},
-		{time.Unix(-1, 500_000_000), "-0.5"},
+		{time.Unix(-2, 500_000_000), "-2.5"},
+		{time.Unix(-1, 500_000_000), "-1.5"},
 		{time.Unix(-1, 0), "-1"},
-		{time.Unix(-1, 1), "-0.999999999"},
-		{time.Unix(-1, 999_999_999), "-0.000000001"},
+		{time.Unix(-1, 1), "-1.000000001"},
+		{time.Unix(-1, 999_999_999), "-1.999999999"},
 		{time.Unix(1795218395, 13_200_000), "1795218395.0132"},
 		{time.Date(1970, 1, 1, 1, 0, 1, 0, berlin), "1"}, // in UTC
 		{time.Time{}, "-62135596800"},
 		{time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC), "253402300799.999999999"},
-		{time.Unix(math.MaxInt64, 999_999_999), "9223372036854775807.999999999"},
+		{time.Unix(math.MaxInt64-62135596800, 999_999_999), "9223371974719179007.999999999"},
 		{time.Unix(-math.MaxInt64, 0), "-9223372036854775807"},
 	} {
 		m := message.New("CMD").SetTime("v", tt.when)
@@ -47,15 +47,15 @@ func TestSetTime(t *testing.T) {
 // seconds are what GetTime and GetDuration read, beyond what is written.
 var seconds = map[string]time.Duration{
 	"0": 0, "-0": 0, "+0": 0, "0.0": 0, "-0.0": 0, "00": 0, "1.": time.Second, "-1.s": -time.Second, "007": 7 * time.Second,
-	"+1.5": 1500 * time.Millisecond, "-1.5": -1500 * time.Millisecond, "-0.5": -500 * time.Millisecond, "0.25s": 250 * time.Millisecond,
+	"+1.5": 1500 * time.Millisecond, "-1.5": -500 * time.Millisecond, "-2.5": -1500 * time.Millisecond, "0.25s": 250 * time.Millisecond,
 	" \t\n\v\f\r1.5 \t\n\v\f\r": 1500 * time.Millisecond, " 2s ": 2 * time.Second,
-	"0.000000001": 1, "-0.000000001": -1, "0.0000000019": 1, "-0.0000000019": -1, "0.0000000009": 0, "1.00000000000000000000": time.Second,
+	"0.000000001": 1, "-1.999999999": -1, "0.0000000019": 1, "-1.9999999999": -1, "-0.0000000009": 0, "0.0000000009": 0, "1.00000000000000000000": time.Second,
 }
 
 var noSeconds = []string{
 	"", " ", "s", "-", "+", "-s", ".", ".5", "-.5", "1..5", "1.5.5", "1,5", "1e3", "0x10", "1ss", "1m", "1.5ms", "1 .5", "1. 5", "1 5",
 	"--1", "+-1", "- 1", "1.-5", "1.+5", "abc", "inf", "nan", "1\x00", "1_0", "1\u00a0", "１",
-	"9223372036854775808", "-9223372036854775809", "12345678901234567890", "99999999999999999999999",
+	"9223372036854775808", "-9223372036854775809", "-0.5", "-0.000000001", "12345678901234567890", "99999999999999999999999",
 }
 
 func TestGetTime(t *testing.T) {
@@ -78,7 +78,7 @@ func TestDurations(t *testing.T) {
 		}
 	}
 	tooLong := []string{
-		"9223372036.854775808", "-9223372036.854775809", "9223372037", "-9223372037", "9223372036.9", "-9223372036.9",
+		"9223372036.854775808", "-9223372037.145224191", "9223372037", "-9223372037", "9223372036.9", "-9223372037.1", "-9223372038.9",
 		"18446744073", "18446744074", "18446744073.709551616", "36893488147419", "9223372036854775807", "-9223372036854775807",
 	}
 	for _, value := range append(tooLong, noSeconds...) {
@@ -86,8 +86,8 @@ func TestDurations(t *testing.T) {
 		wantBad(t, value, err)
 	}
 	for value, want := range map[time.Duration]string{
-		0: "0", 1: "0.000000001", -1: "-0.000000001", 250 * time.Millisecond: "0.25", -1500 * time.Millisecond: "-1.5",
-		time.Hour: "3600", math.MaxInt64: "9223372036.854775807", math.MinInt64: "-9223372036.854775808",
+		0: "0", 1: "0.000000001", -1: "-1.999999999", 250 * time.Millisecond: "0.25", -1500 * time.Millisecond: "-2.5", -500 * time.Millisecond: "-1.5",
+		time.Hour: "3600", math.MaxInt64: "9223372036.854775807", math.MinInt64: "-9223372037.145224192",
 	} {
 		m := message.New("CMD").SetDuration("v", value)
 		if got := m.Get("v"); got != want {
@@ -103,7 +103,7 @@ func TestTimesAndDurationsComeBack(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 2000 {
 		// Seconds of any length, of either sign.
-		sec := int64(random.Uint64()>>1) >> random.IntN(63)
+		sec := int64(random.Uint64()>>2) >> random.IntN(62)
 		if random.IntN(2) == 0 {
 			sec = -sec
 		}
@@ -131,5 +131,19 @@ func TestSmallestTime(t *testing.T) {
 	first := time.Unix(math.MinInt64, 0)
 	if got, err := message.New("CMD").SetTime("t", first).GetTime("t"); err != nil || got != first {
 		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// TestTooFarAway: what a time.Time can't hold does not become another time.
+func TestTooFarAway(t *testing.T) {
+	for _, value := range []string{"9223372036854775807", "9223372036854775807.5", "9223371974719179008"} {
+		_, err := message.New("CMD").Set("v", value).GetTime("v")
+		wantBad(t, value, err)
+	}
+	for _, value := range []string{"-9223372036854775808", "-9223372036854775808.5", "9223371974719179007.999999999"} {
+		got, err := message.New("CMD").Set("v", value).GetTime("v")
+		if err != nil || got.Before(time.Unix(0, 0)) != (value[0] == '-') {
+			t.Errorf("%s: got %v, %v", value, got, err)
+		}
 	}
 }

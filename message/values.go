@@ -39,7 +39,7 @@ func GetInt[T Integer](m *Message, name string) (T, error) {
 	switch {
 	case errors.Is(err, strconv.ErrRange):
 	case err != nil:
-		return 0, valueError(name, "not an integer")
+		return 0, BadValue(name, "not an integer")
 	case negative:
 		if n := T(-size); n <= 0 && int64(n) == int64(-size) {
 			return n, nil
@@ -49,7 +49,7 @@ func GetInt[T Integer](m *Message, name string) (T, error) {
 			return n, nil
 		}
 	}
-	return 0, valueError(name, fmt.Sprintf("out of the range of %T", T(0)))
+	return 0, BadValue(name, fmt.Sprintf("out of the range of %T", T(0)))
 }
 
 // parseInteger returns the sign and the absolute value.
@@ -98,7 +98,7 @@ func (m *Message) GetBool(name string) (bool, error) {
 	case "false", "off", "no", "0":
 		return false, nil
 	}
-	return false, valueError(name, "not a boolean: true, on, yes, 1, false, off, no or 0")
+	return false, BadValue(name, "not a boolean: true, on, yes, 1, false, off, no or 0")
 }
 
 // SetBytes sets a parameter to any bytes, in base64 (RFC 4648, section 4): a value itself can't hold a NUL byte, and
@@ -115,7 +115,7 @@ func (m *Message) GetBytes(name string) ([]byte, error) {
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(value)
 	if err != nil || strings.ContainsAny(value, "\r\n") {
-		return nil, valueError(name, "not base64")
+		return nil, BadValue(name, "not base64")
 	}
 	return b, nil
 }
@@ -137,11 +137,11 @@ func (m *Message) GetTime(name string) (time.Time, error) {
 	}
 	seconds, nanoseconds, ok := parseSeconds(value)
 	if !ok {
-		return time.Time{}, valueError(name, reasonSeconds)
+		return time.Time{}, BadValue(name, reasonSeconds)
 	}
 	const year1 = -62135596800 // from where a time.Time counts its seconds
 	if seconds > math.MaxInt64+year1 {
-		return time.Time{}, valueError(name, "a time that is too far away")
+		return time.Time{}, BadValue(name, "a time that is too far away")
 	}
 	return time.Unix(seconds, nanoseconds), nil
 }
@@ -165,7 +165,7 @@ func (m *Message) GetDuration(name string) (time.Duration, error) {
 	}
 	seconds, nanoseconds, ok := parseSeconds(value)
 	if !ok {
-		return 0, valueError(name, reasonSeconds)
+		return 0, BadValue(name, reasonSeconds)
 	}
 	if seconds < 0 && nanoseconds > 0 { // towards zero, or the smallest one would not fit
 		seconds++
@@ -174,7 +174,7 @@ func (m *Message) GetDuration(name string) (time.Duration, error) {
 	const most = int64(math.MaxInt64 / time.Second)
 	d := time.Duration(seconds)*time.Second + time.Duration(nanoseconds)
 	if seconds > most || seconds < -most || seconds > 0 && d < 0 || seconds < 0 && d > 0 {
-		return 0, valueError(name, "a duration of more than 292 years")
+		return 0, BadValue(name, "a duration of more than 292 years")
 	}
 	return d, nil
 }
@@ -242,7 +242,7 @@ func (m *Message) GetAddrPort(name string) (netip.AddrPort, error) {
 	address, mask, masked := strings.Cut(value, "/")
 	a, err := netip.ParseAddrPort(address)
 	if err != nil || !isZone(a.Addr().Zone()) || masked && mask != strconv.Itoa(a.Addr().BitLen()) {
-		return netip.AddrPort{}, valueError(name, "not an IP address with a port")
+		return netip.AddrPort{}, BadValue(name, "not an IP address with a port")
 	}
 	return a, nil
 }
@@ -277,7 +277,7 @@ func (m *Message) GetUnixAddr(name, network string) (*net.UnixAddr, error) {
 		return nil, err
 	}
 	if !isUnixPath(value) {
-		return nil, valueError(name, reasonUnixPath)
+		return nil, BadValue(name, reasonUnixPath)
 	}
 	return &net.UnixAddr{Name: value, Net: network}, nil
 }
@@ -323,6 +323,9 @@ func (m *Message) require(name string) (string, error) {
 	return value, nil
 }
 
-func valueError(name, reason string) error {
+// BadValue returns an [*Error] around [ErrValue], as a getter does, for a value that only a handler can judge:
+//
+//	return message.BadValue("count", "negative")
+func BadValue(name, reason string) error {
 	return &Error{Offset: -1, Field: fieldParameter, Name: name, Reason: reason, Err: ErrValue}
 }

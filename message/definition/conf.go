@@ -50,6 +50,7 @@ type confReader struct {
 	file     string
 	line     int
 	problems []error
+	ignored  []*FileError
 	sections map[string]*section
 	current  *section // nil in front of the first one, and in one with a bad name
 	outside  bool     // in a section with a bad name
@@ -141,6 +142,10 @@ func (r *confReader) setKey(key, value string) {
 		}
 	case "description":
 		s.Description = value
+	default:
+		if len(r.ignored) < maxProblems {
+			r.ignored = append(r.ignored, &FileError{File: r.file, Line: r.line, Reason: fmt.Sprintf("key %.64q is ignored", key)})
+		}
 	}
 }
 
@@ -154,7 +159,7 @@ func unquote(s string) string {
 
 // definition returns the result, nil if there were problems.
 func (r *confReader) definition(command string) *Definition {
-	d := &Definition{Command: command}
+	d := &Definition{Command: command, Ignored: r.ignored}
 	for name, s := range r.sections {
 		if !s.keyed && len(r.problems) < maxProblems {
 			r.fail(s.line, "section %q has no key: the C++ library ignores it; add a type or flags", name)

@@ -45,8 +45,9 @@ type Parameter struct {
 // none changes it.
 type Definition struct {
 	Command    string
-	Parameters []Parameter // problems are told in their order; those of a file are in the order of their names
-	Closed     bool        // refuse parameters that are not among them
+	Parameters []Parameter  // problems are told in their order; those of a file are in the order of their names
+	Closed     bool         // refuse parameters that are not among them
+	Ignored    []*FileError // keys of the file that mean nothing, and may be misspelt
 }
 
 // Check returns nil, or an [*Error] with all that is wrong with the parameters of m. It does not look at the command.

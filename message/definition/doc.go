@@ -26,7 +26,8 @@
 //	description = what to fetch, separated by semicolons
 //	flags = empty
 //
-// Dashes in the name of a section are underscores in the name of the parameter. Other keys than these three are ignored.
+// Dashes in the name of a section are underscores in the name of the parameter. Other keys than these three are
+// ignored, and listed in [Definition.Ignored].
 // A section may come in several parts. A value may be put between double or single quotes. Lines that begin with # or ;
 // are comments. Lines end with LF or CR LF; there is no byte order mark.
 //
@@ -46,6 +47,9 @@
 //
 // Without the key flags a parameter is required and may be empty; an empty list makes it optional, and not empty when it is
 // there.
+//
+// Built in are the definitions of the commands of dispatcher.Mux.AddDefaults, their replies, REGISTER and UNREGISTER: the files
+// of the folder messages beside this package. A file of yours comes before the built-in one.
 //
 // # Open and closed
 //

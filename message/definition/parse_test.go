@@ -320,3 +320,31 @@ func TestParseGivesUp(t *testing.T) {
 		t.Errorf("an error of %d bytes", len(err.Error()))
 	}
 }
+
+// TestIgnoredKeys: what may be misspelt can be told.
+func TestIgnoredKeys(t *testing.T) {
+	d, err := definition.Parse("CMD", "CMD.conf", []byte("[a]\ntyp=integer\nflags=\n[b]\nflag = optional\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, key := range d.Ignored {
+		got = append(got, key.Error())
+	}
+	want := []string{`CMD.conf:2: key "typ" is ignored`, `CMD.conf:5: key "flag" is ignored`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("want (-), got (+):\n%s", diff)
+	}
+	_, err = definition.Parse("CMD", "CMD.conf", []byte(manySections()))
+	if lines := strings.Count(err.Error(), "\n") + 1; lines > 101 {
+		t.Errorf("%d problems", lines)
+	}
+}
+
+func manySections() string {
+	var b strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&b, "[p%d]\n", i)
+	}
+	return b.String()
+}

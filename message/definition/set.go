@@ -26,12 +26,13 @@ const maxFileSize = 1 << 20
 //go:embed messages/*.conf
 var builtIn embed.FS
 
-// Config says which definitions to load. Its zero value is the built in ones.
+// Config says which definitions to load. Its zero value is the built-in ones.
 type Config struct {
 	// Path is the folders with the files of the definitions, separated by colons. A command's definition is the first
 	// file found, else the one that is built in, for the commands that every service knows.
 	Path string
-	// Closed refuses parameters that are not listed, in all commands that have a definition.
+	// Closed refuses parameters that are not listed, in all commands that have a definition, the built-in ones included.
+	// Commands without one it does not refuse: a dispatcher answers those that nobody handles.
 	Closed bool
 }
 

@@ -18,7 +18,8 @@
 //	definitions/FETCH_USER.conf:5: no such flag: " empty"
 //	verify-message-definitions: stat definitions/USER.conf: no such file or directory
 //
-// A file that the C++ library eventdispatcher reads without a word may be refused: one with lines that it ignores.
+// A file that the C++ library eventdispatcher reads without a word may be wrong here: one with lines that it ignores. That
+// includes keys that mean nothing, such as typ, which a service would put up with: they are mostly misspelt.
 // Files without mistakes are passed over in silence; with --verbose the standard output has a line for each command
 // before its file is read:
 //
@@ -103,8 +104,14 @@ func verify(o options, stdout, stderr io.Writer) (status int) {
 				status = statusBad
 			}
 		}
-		if err := read(o.path, name); err != nil {
+		d, err := read(o.path, name)
+		if err != nil {
 			report(stderr, err)
+			status = statusBad
+			continue
+		}
+		for _, key := range d.Ignored {
+			report(stderr, key)
 			status = statusBad
 		}
 	}
@@ -112,16 +119,15 @@ func verify(o options, stdout, stderr io.Writer) (status int) {
 }
 
 // read reads the definition of an argument.
-func read(path, name string) error {
+func read(path, name string) (*definition.Definition, error) {
 	if !strings.HasSuffix(name, extension) && !strings.ContainsRune(name, '/') {
 		file, err := definition.Find(path, name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		name = file
 	}
-	_, err := definition.ReadFile(name)
-	return err
+	return definition.ReadFile(name)
 }
 
 // report prints an error, and each of joined ones, in a line of its own.

@@ -121,6 +121,7 @@ func TestVerify(t *testing.T) {
 				"1/BOTH.conf:2: both required and forbidden\n",
 		},
 		{"1/a-b.conf", 1, "", "1/a-b.conf: \"a-b\" is not the name of a command\n"},
+		{"-c -p 2 BAD", 0, "", ""}, // as the C++ tool has it
 		{"1/NONE.conf", 1, "", "verify-message-definitions: stat 1/NONE.conf: no such file or directory\n"},
 		{"1/", 1, "", "1/: not a regular file\n"},
 		{"-p 1 good", 1, "", "verify-message-definitions: message: command \"good\": not a command: capital letters, digits and underscores, " +
@@ -161,7 +162,7 @@ func TestUsageErrors(t *testing.T) {
 		want string
 	}{
 		{[]string{"--nonsense", "ALIVE"}, "--nonsense"},
-		{[]string{"-c", "ALIVE"}, "'c'"},
+		{[]string{"-x", "ALIVE"}, "'x'"},
 		{[]string{"ALIVE", "-p"}, "'p'"},
 		{[]string{"ALIVE", "--verbose=often"}, "often"},
 	} {
@@ -215,4 +216,16 @@ func Example() {
 	// testdata/FETCH_USER.conf:4: no such type: "int"
 	// testdata/FETCH_USER.conf:5: no such flag: " empty"
 	// 1
+}
+
+// TestIgnoredKeys: a misspelt key is no mistake to a service, but it is to whoever checks the file.
+func TestIgnoredKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "CMD.conf")
+	if err := os.WriteFile(file, []byte("[a]\ntyp = integer\nflags = optional\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := runHere(file)
+	if want := file + ":2: key \"typ\" is ignored\n"; status != statusBad || stdout != "" || stderr != want {
+		t.Errorf("got %d, %q, %q", status, stdout, stderr)
+	}
 }

@@ -35,6 +35,8 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVarP(&o.path, "path-to-message-definitions", "p", defaultPath,
 		"look for commands in `PATH`, folders\nseparated by colons")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "print each command before its definition is read")
+	_ = flags.BoolP("c", "c", false, "")
+	_ = flags.MarkHidden("c") // the C++ tool has it; here everything is checked anyway
 	flags.BoolVarP(&o.help, "help", "h", false, "print this and exit")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 
