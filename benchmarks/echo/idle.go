@@ -51,7 +51,7 @@ func (b *bench) idleOne(ctx context.Context, s server) (cost idleCost, err error
 	defer func() { err = errors.Join(err, srv.Stop()) }()
 	var memory [2]run.Memory
 	for i, n := range []int{idleBase, b.options.idle} {
-		conns, err := run.OpenIdle(ctx, b.load, srv.Ports[0], b.generatorCPU, n)
+		conns, err := run.OpenIdle(ctx, b.load, srv.Addrs[0], b.generatorCPU, n)
 		if err != nil {
 			return cost, err
 		}

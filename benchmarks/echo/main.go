@@ -16,7 +16,6 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -27,47 +26,11 @@ type options struct {
 	rounds       int
 	slice        time.Duration
 	warmup       time.Duration
-	only         string
+	only         run.Only
 	idle         int
 	serverCPU    int
 	generatorCPU int
 	json         bool
-}
-
-// wants reports whether --only lets a scenario through. A list may name
-// scenarios, servers or both; a kind it does not name is not restricted.
-func (o options) wants(name string, kind []string) bool {
-	restricted := false
-	for part := range strings.SplitSeq(o.only, ",") {
-		for _, k := range kind {
-			if part == k {
-				restricted = true
-			}
-		}
-		if part == name {
-			return true
-		}
-	}
-	return !restricted
-}
-
-// check refuses words in --only that name nothing.
-func (o options) check(known ...[]string) error {
-	if o.only == "" {
-		return nil
-	}
-words:
-	for part := range strings.SplitSeq(o.only, ",") {
-		for _, kind := range known {
-			for _, k := range kind {
-				if k == part {
-					continue words
-				}
-			}
-		}
-		return fmt.Errorf("--only %s: want one of %v", part, known)
-	}
-	return nil
 }
 
 // report is what --json prints.
@@ -81,7 +44,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 6, "rounds; every server runs once in each")
 	flag.DurationVar(&o.slice, "slice", 500*time.Millisecond, "measured time of a server in a round")
 	flag.DurationVar(&o.warmup, "warmup", 200*time.Millisecond, "time before the measured time")
-	flag.StringVar(&o.only, "only", "", "comma separated scenarios (a, a-spin, b, c, idle) and servers (c-epoll, eventdispatcher, net, netpoll)")
+	flag.StringVar((*string)(&o.only), "only", "", "comma separated scenarios (a, a-spin, b, c, idle) and servers (c-epoll, eventdispatcher, net, netpoll)")
 	flag.IntVar(&o.idle, "idle", 5000, "idle connections")
 	flag.IntVar(&o.serverCPU, "server-cpu", 0, "CPU of the server")
 	flag.IntVar(&o.generatorCPU, "load-cpu", 1, "CPU of the load generator")
@@ -102,7 +65,7 @@ func benchmark(ctx context.Context, o options) error {
 	if o.rounds < 1 || o.slice < time.Millisecond || o.idle < 1 || flag.NArg() > 0 {
 		return fmt.Errorf("usage: --rounds, --slice and --idle are positive, no arguments")
 	}
-	if err := o.check(scenarioNames(), serverNames()); err != nil {
+	if err := o.only.Check(scenarioNames(), serverNames()); err != nil {
 		return err
 	}
 	programs, err := run.NewPrograms(ctx)
@@ -116,7 +79,7 @@ func benchmark(ctx context.Context, o options) error {
 	}
 	var r report
 	for _, s := range scenarios {
-		if !o.wants(s.name, scenarioNames()) {
+		if !o.only.Wants(s.name, scenarioNames()) {
 			continue
 		}
 		slices, err := b.scenario(ctx, s)
@@ -128,7 +91,7 @@ func benchmark(ctx context.Context, o options) error {
 			printScenario(os.Stdout, s, slices)
 		}
 	}
-	if o.wants(idleName, scenarioNames()) {
+	if o.only.Wants(idleName, scenarioNames()) {
 		if r.Idle, err = b.idle(ctx); err != nil {
 			return err
 		}

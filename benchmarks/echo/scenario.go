@@ -87,7 +87,7 @@ func build(ctx context.Context, p *run.Programs, o options) (*bench, error) {
 		return nil, err
 	}
 	for i, s := range servers {
-		if i > 0 && !o.wants(s.name, serverNames()) {
+		if i > 0 && !o.only.Wants(s.name, serverNames()) {
 			continue // the baseline always runs
 		}
 		if s.c != "" {
@@ -137,8 +137,8 @@ func (b *bench) slice(ctx context.Context, sc scenario, s server) (r slice, err 
 	}
 	defer func() { err = errors.Join(err, srv.Stop()) }()
 	r.Measured, err = run.Measure(ctx, srv, b.serverCPU, run.Load{
-		Program: b.load, CPU: b.generatorCPU, Port: srv.Ports[0], PID: srv.PID(),
+		Program: b.load, CPU: b.generatorCPU, Port: srv.Addrs[0], PID: srv.PID(),
 		Conns: sc.conns, Size: sc.size, Depth: sc.depth, Spin: sc.spin, Warmup: b.warmup, Window: b.options.slice,
-	})
+	}.Generator())
 	return r, err
 }

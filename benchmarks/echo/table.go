@@ -74,18 +74,12 @@ func printScenario(w io.Writer, sc scenario, slices []slice) {
 	fmt.Fprintf(w, "\nThe process CPU clock and the sum of the threads' schedstat differ by at most %.1f %%. Slices repeated because of others: %d.\n\n", 100*disagree, repeated)
 }
 
-// verdict marks our own figure; the targets are for nobody else. What was
-// disturbed neither meets nor misses one.
+// verdict marks our own figure; the targets are for nobody else.
 func verdict(server string, figure, target float64, unsure bool) string {
-	switch {
-	case server != ours || target == 0:
+	if server != ours {
 		return ""
-	case unsure:
-		return fmt.Sprintf(", target %g NOT JUDGED", target)
-	case figure <= target:
-		return fmt.Sprintf(", target %g met", target)
 	}
-	return fmt.Sprintf(", target %g MISSED", target)
+	return run.Verdict(figure, target, unsure)
 }
 
 func printIdle(w io.Writer, n int, all []idleCost) {

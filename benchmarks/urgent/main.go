@@ -147,13 +147,13 @@ func (o options) measure(ctx context.Context, m mode, load, program string) (s s
 		return s, err
 	}
 	l := run.Load{
-		Program: load, CPU: o.generatorCPU, Port: srv.Ports[0], PID: srv.PID(),
+		Program: load, CPU: o.generatorCPU, Port: srv.Addrs[0], PID: srv.PID(),
 		Conns: conns, Size: size, Depth: 1, Warmup: o.warmup, Window: o.slice,
 	}
 	if m.kind == "message" {
-		l.UrgentPort = srv.Ports[1]
+		l.UrgentPort = srv.Addrs[1]
 	}
-	s.Measured, err = run.Measure(ctx, srv, o.serverCPU, l)
+	s.Measured, err = run.Measure(ctx, srv, o.serverCPU, l.Generator())
 	if err = errors.Join(err, srv.Stop()); err != nil {
 		return s, err
 	}

@@ -39,6 +39,10 @@ func NewPrograms(ctx context.Context) (*Programs, error) {
 // Close removes the temporary folder.
 func (p *Programs) Close() error { return os.RemoveAll(p.bin) }
 
+// Path returns a path in the temporary folder for a Unix socket; names that differ
+// give paths that differ.
+func (p *Programs) Path(name string) string { return filepath.Join(p.bin, name+".sock") }
+
 // C builds c/NAME.c and returns the path of the program.
 func (p *Programs) C(ctx context.Context, name string) (string, error) {
 	out := filepath.Join(p.bin, "c-"+name)

@@ -28,10 +28,12 @@ type Load struct {
 	UrgentPort string        // "" sends no urgent messages
 }
 
-// Result is what the generator reports, of the window alone, and LoadTotal.
+// Result is what a generator reports, of the window alone but for Total and
+// LoadTotal.
 type Result struct {
 	Requests  int64   `json:"requests"`
-	BeginNS   int64   `json:"begin_ns"` // CLOCK_MONOTONIC
+	Total     int64   `json:"total,omitempty"` // requests answered, window or not; only in the benchmark call
+	BeginNS   int64   `json:"begin_ns"`        // CLOCK_MONOTONIC; in the benchmark call, since its generator began
 	EndNS     int64   `json:"end_ns"`
 	ServerCPU int64   `json:"server_cpu_ns"`
 	LoadCPU   int64   `json:"load_cpu_ns"`
@@ -61,8 +63,8 @@ func (r Result) ServerBusy() float64 { return float64(r.ServerCPU) / float64(r.E
 // LoadBusy is documented with ServerBusy.
 func (r Result) LoadBusy() float64 { return float64(r.LoadCPU) / float64(r.EndNS-r.BeginNS) }
 
-// Run runs the generator until it has reported. The end of ctx kills it.
-func (l Load) Run(ctx context.Context) (Result, error) {
+// Generator returns the program with its arguments.
+func (l Load) Generator() Generator {
 	args := []string{
 		"-p", l.Port, "-P", strconv.Itoa(l.PID),
 		"-c", strconv.Itoa(l.Conns), "-s", strconv.Itoa(l.Size), "-d", strconv.Itoa(l.Depth),
@@ -75,10 +77,28 @@ func (l Load) Run(ctx context.Context) (Result, error) {
 	if l.UrgentPort != "" {
 		args = append(args, "-u", l.UrgentPort)
 	}
-	cmd := exec.CommandContext(ctx, l.Program, args...)
+	return Generator{Program: l.Program, CPU: l.CPU, Args: args}
+}
+
+// Generator is a program that loads a server and prints a Result as JSON.
+type Generator struct {
+	Program string
+	CPU     int // it is pinned to this one
+	Args    []string
+	Limit   time.Duration // it is killed after that; 0: it ends by itself
+}
+
+// Run runs the generator until it has reported. The end of ctx kills it.
+func (g Generator) Run(ctx context.Context) (Result, error) {
+	if g.Limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, g.Limit)
+		defer cancel()
+	}
+	cmd := exec.CommandContext(ctx, g.Program, g.Args...)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
-	err := startPinned(cmd, l.CPU)
+	err := startPinned(cmd, g.CPU)
 	if err == nil {
 		err = cmd.Wait()
 	}

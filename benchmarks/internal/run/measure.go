@@ -19,12 +19,12 @@ type Measured struct {
 }
 
 // Measure loads a server that is pinned to serverCPU.
-func Measure(ctx context.Context, s *Server, serverCPU int, l Load) (m Measured, err error) {
+func Measure(ctx context.Context, s *Server, serverCPU int, g Generator) (m Measured, err error) {
 	begin := time.Now()
 	var busy, server [2]time.Duration
 	read := func(i int) error {
 		var err error
-		if busy[i], err = CPUsBusy(serverCPU, l.CPU); err != nil {
+		if busy[i], err = CPUsBusy(serverCPU, g.CPU); err != nil {
 			return err
 		}
 		server[i], err = ProcessCPU(s.PID())
@@ -33,7 +33,7 @@ func Measure(ctx context.Context, s *Server, serverCPU int, l Load) (m Measured,
 	if err := read(0); err != nil {
 		return m, err
 	}
-	if m.Result, err = l.Run(ctx); err != nil {
+	if m.Result, err = g.Run(ctx); err != nil {
 		return m, err
 	}
 	if err := read(1); err != nil {

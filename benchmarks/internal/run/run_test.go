@@ -44,9 +44,9 @@ func TestAccounting(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := run.Load{
-		Program: load, CPU: 0, Port: srv.Ports[0], PID: srv.PID(),
+		Program: load, CPU: 0, Port: srv.Addrs[0], PID: srv.PID(),
 		Conns: 10, Size: 64, Depth: 1, Warmup: 20 * time.Millisecond, Window: 400 * time.Millisecond,
-	}.Run(t.Context())
+	}.Generator().Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestLoadRejects(t *testing.T) {
 			_, port, _ := net.SplitHostPort(ln.Addr().String())
 			_, err = run.Load{
 				Program: load, Port: port, PID: os.Getpid(), Conns: 2, Size: 100, Depth: 1, Window: 50 * time.Millisecond,
-			}.Run(ctx)
+			}.Generator().Run(ctx)
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("got %v", err)
 			}

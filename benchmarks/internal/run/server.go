@@ -23,9 +23,9 @@ const (
 	stopLimit  = 3 * time.Second
 )
 
-// Server is a program that has said which ports it listens on.
+// Server is a program that has said where it listens.
 type Server struct {
-	Ports []string // in the order they were printed
+	Addrs []string // ports of TCP and paths of Unix sockets, in the order they were printed
 
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
@@ -34,9 +34,9 @@ type Server struct {
 }
 
 // StartServer starts argv pinned to a CPU, with nothing but GOMAXPROCS=1 in its
-// environment, and waits until it has printed ports lines that begin with
-// "listening tcp". The end of ctx kills it; Stop has to be called in any case.
-func StartServer(ctx context.Context, cpu, ports int, argv ...string) (*Server, error) {
+// environment, and waits until it has printed as many lines "listening tcp HOST:PORT"
+// or "listening unix PATH" as addrs says. The end of ctx kills it; Stop has to be called in any case.
+func StartServer(ctx context.Context, cpu, addrs int, argv ...string) (*Server, error) {
 	s := &Server{eof: make(chan struct{})}
 	s.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
 	s.cmd.Env = []string{"GOMAXPROCS=1"}
@@ -51,13 +51,13 @@ func StartServer(ctx context.Context, cpu, ports int, argv ...string) (*Server, 
 	listening := make(chan string)
 	go s.read(out, listening)
 	limit := time.After(startLimit)
-	for len(s.Ports) < ports {
+	for len(s.Addrs) < addrs {
 		select {
-		case port, ok := <-listening:
+		case addr, ok := <-listening:
 			if !ok {
 				return nil, fmt.Errorf("%s ended without listening: %w", argv[0], s.Stop())
 			}
-			s.Ports = append(s.Ports, port)
+			s.Addrs = append(s.Addrs, addr)
 		case <-limit:
 			go drain(listening)
 			return nil, errors.Join(fmt.Errorf("%s does not listen", argv[0]), s.Stop())
@@ -77,11 +77,16 @@ func (s *Server) read(out io.Reader, listening chan<- string) {
 	defer close(listening)
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		addr, ok := strings.CutPrefix(lines.Text(), "listening tcp ")
+		line := lines.Text()
+		if path, ok := strings.CutPrefix(line, "listening unix "); ok {
+			listening <- path
+			continue
+		}
+		addr, ok := strings.CutPrefix(line, "listening tcp ")
 		if _, port, err := net.SplitHostPort(addr); ok && err == nil {
 			listening <- port
 		} else {
-			s.output = append(s.output, lines.Text())
+			s.output = append(s.output, line)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package run
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Quantile returns the element below which the share q of the others lies, 0 for
 // an empty slice. It sorts a copy.
@@ -23,4 +26,19 @@ func Median(values []float64) float64 {
 	slices.Sort(v)
 	n := len(v)
 	return (v[(n-1)/2] + v[n/2]) / 2
+}
+
+// Verdict says for a table whether a figure meets its target, which is the largest
+// it may be; nothing when the target is 0. What was disturbed neither meets nor
+// misses one.
+func Verdict(figure, target float64, unsure bool) string {
+	switch {
+	case target == 0:
+		return ""
+	case unsure:
+		return fmt.Sprintf(", target %g NOT JUDGED", target)
+	case figure <= target:
+		return fmt.Sprintf(", target %g met", target)
+	}
+	return fmt.Sprintf(", target %g MISSED", target)
 }
