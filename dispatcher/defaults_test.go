@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -62,7 +63,9 @@ func TestHelpListsWhatTheRecordedProgramListed(t *testing.T) {
 	}
 }
 
-func TestServiceHooks(t *testing.T) {
+func TestServiceHooks(t *testing.T) { synctest.Test(t, testServiceHooks) }
+
+func testServiceHooks(t *testing.T) {
 	mux, log := quiet()
 	var called calls
 	note := func(s string) { called = append(called, s) }
@@ -96,6 +99,7 @@ func TestServiceHooks(t *testing.T) {
 		{"UNKNOWN command=A", "", "command=A"},
 	} {
 		log.Reset()
+		<-time.After(time.Second) // each of them is logged, not once a second
 		if sent := dispatch(t, mux, tt.text); sent != nil {
 			t.Errorf("%s: sent %q", tt.text, sent)
 		}

@@ -7,7 +7,11 @@
 //	mux.HandleFunc("PING", func(from message.Sender, m *message.Message) error {
 //		return from.Send(m.Reply("PONG"))
 //	})
-//	err := mux.AddDefaults(dispatcher.Service{Name: "demo", Stop: func(bool) { loop.Stop(nil) }})
+//	err := mux.AddDefaults(dispatcher.Service{Name: "demo", Stop: func(quitting bool) {
+//		if !quitting { // a client that goes away sends QUITTING
+//			loop.Stop(nil)
+//		}
+//	}})
 //
 // It needs no event loop. It is not needed for a client that waits for one reply, and it is no router
 // between machines: it does not look at the destination of a message.
@@ -41,7 +45,7 @@
 //		}
 //		...
 //
-// What refuses is an error that is, or wraps, message.ErrMissing, ErrValue or ErrVersion, and ErrUnsendable, when the
+// A value that only the handler can judge is refused with message.BadValue. What refuses is an error that is, or wraps, message.ErrMissing, ErrValue or ErrVersion, and ErrUnsendable, when the
 // answer can't be written because of what it took from the message. The sender is answered by INVALID with the
 // parameters command and message, the reason: what is wrong with the parameter, and nothing that the handler has wrapped
 // it in. A refused message goes to no further handler; it is counted by [Mux.Refused] and logged, once a second at most,

@@ -109,7 +109,7 @@ func ExampleConfig_definitions() {
 	fmt.Println("refused:", mux.Refused())
 	// Output:
 	// web1:shop/USER id=42
-	// web1:shop/INVALID command=FETCH_USER;message=definition: FETCH_USER: parameter "id": missing
+	// web1:shop/INVALID command=FETCH_USER;message=FETCH_USER: parameter "id": missing
 	// refused: 1
 }
 

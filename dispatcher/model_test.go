@@ -50,6 +50,7 @@ func (m *model) dispatch(msg *message.Message) (called []string, reply string, e
 		called = []string{"fallback"}
 	case m.defaults:
 		reply = "UNKNOWN command=" + msg.Command()
+		m.unhandled++
 	default:
 		m.unhandled++
 	}

@@ -24,8 +24,8 @@ func TestHandlersRefuse(t *testing.T) {
 	})
 	for text, want := range map[string]string{
 		"<a:b FETCH id=5":   "a:b/FOUND id=5",
-		"<a:b FETCH":        `a:b/INVALID command=FETCH;message=fetch: message: parameter "id": missing`,
-		"<a:b FETCH id=500": `a:b/INVALID command=FETCH;message=fetch: message: parameter "id": out of the range of int8`,
+		"<a:b FETCH":        `a:b/INVALID command=FETCH;message=parameter "id": missing`,
+		"<a:b FETCH id=500": `a:b/INVALID command=FETCH;message=parameter "id": out of the range of int8`,
 	} {
 		if diff := cmp.Diff([]string{want}, dispatch(t, mux, text)); diff != "" {
 			t.Errorf("%s: want (-), got (+):\n%s", text, diff)

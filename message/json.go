@@ -2,6 +2,7 @@ package message
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -46,7 +47,7 @@ func (m *Message) AppendJSON(b []byte, o JSONOptions) ([]byte, error) {
 	if m.command == "" {
 		return b, nameError(-1, fieldCommand, "", reasonMissing)
 	}
-	w := jsonWriter{b: b, separator: '{'}
+	w := jsonWriter{b: slices.Grow(b, m.size()), separator: '{'}
 	for _, f := range [...]struct{ field, key, name string }{
 		{fieldSentFromServer, keySentFromServer, m.sentFromServer},
 		{fieldSentFromService, keySentFromService, m.sentFromService},
@@ -100,10 +101,21 @@ func (w *jsonWriter) key(key string) {
 	w.b = append(w.b, ':')
 }
 
+// jsonPlain are the ASCII characters that stand for themselves in a string.
+var jsonPlain = func() (plain [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
+
 func (w *jsonWriter) string(s string) {
 	w.b = append(w.b, '"')
-	plain := 0 // s[plain:i] can be written as it is
-	for i := 0; i < len(s); i++ {
+	i, plain := 0, 0 // s[plain:i] can be written as it is
+	for i < len(s) && jsonPlain[s[i]] {
+		i++
+	}
+	for ; i < len(s); i++ {
 		c := s[i]
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(s[i:])
@@ -113,7 +125,7 @@ func (w *jsonWriter) string(s string) {
 			i += size - 1
 			continue
 		}
-		if c >= ' ' && c != '"' && c != '\\' {
+		if jsonPlain[c] {
 			continue
 		}
 		w.b = append(w.b, s[plain:i]...)

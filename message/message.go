@@ -268,6 +268,16 @@ func (m *Message) parameters() []parameter {
 	return m.inline[:m.count]
 }
 
+// size returns about how many bytes m takes in either form.
+func (m *Message) size() int {
+	const keys = 128 // of JSON
+	n := keys + len(m.sentFromServer) + len(m.sentFromService) + len(m.server) + len(m.service) + len(m.command)
+	for _, p := range m.parameters() {
+		n += len(p.name) + len(p.value) + len(`"":"",`)
+	}
+	return n
+}
+
 // find returns where the parameter is, or where it would be inserted.
 func (m *Message) find(name string) (i int, found bool) {
 	list := m.parameters()

@@ -251,7 +251,7 @@ func (m *Message) isText(text string) bool {
 
 // MarshalText returns what [Message.AppendText] appends.
 func (m *Message) MarshalText() ([]byte, error) {
-	b, err := m.AppendText(nil)
+	b, err := m.AppendText(make([]byte, 0, m.size()))
 	if err != nil {
 		return nil, err
 	}

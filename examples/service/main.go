@@ -134,7 +134,7 @@ func sum(from message.Sender, m *message.Message) error {
 			n, ok = n.SetString(value, 10)
 		}
 		if !ok {
-			return from.Send(m.ReplyInvalid(name + " is not a whole number"))
+			return message.BadValue(name, "not a whole number")
 		}
 		total.Add(total, n)
 	}

@@ -141,10 +141,10 @@ func testCommands(t *testing.T, program string) {
 			{"SUM", "TOTAL sum=0"},
 			{"SUM a=1;b=2;c=-5", "TOTAL sum=-2"},
 			{"SUM a=" + big + ";b=1", "TOTAL sum=1" + strings.Repeat("0", 300)},
-			{"SUM a=one", "INVALID command=SUM;message=a is not a whole number"},
-			{"SUM a=1.5", "INVALID command=SUM;message=a is not a whole number"},
+			{"SUM a=one", `INVALID command=SUM;message=parameter "a": not a whole number`},
+			{"SUM a=1.5", `INVALID command=SUM;message=parameter "a": not a whole number`},
 			{"DANCE", "UNKNOWN command=DANCE"},
-			{"ALIVE timestamp=now", `INVALID command=ALIVE;message=definition: ALIVE: parameter "timestamp": not a number of seconds, such as 1.5`},
+			{"ALIVE timestamp=now", `INVALID command=ALIVE;message=ALIVE: parameter "timestamp": not a number of seconds, such as 1.5`},
 			{`{"sent-from-service":"b","command":"PING","parameters":{"x":1}}`, "b/PONG x=1"},
 			{"HELP", "COMMANDS list=ALIVE,HELP,INVALID,LEAK,LOG_ROTATE,PING,QUITTING,READY,RESTART,SERVICE_UNAVAILABLE,STOP,SUM,UNKNOWN"},
 		} {
