@@ -3,8 +3,10 @@ package dispatcher_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/eventdispatcher-go/eventdispatcher/dispatcher"
@@ -203,5 +205,181 @@ func TestHandlePatternTwicePanics(t *testing.T) {
 	dispatch(t, mux, "EVENT_DONE")
 	if got := called.take(); got != "first" {
 		t.Errorf("called: %q", got)
+	}
+}
+
+// TestHandleBehindAPatternPanics: an earlier pattern of the same priority takes the command, so the handler would never be
+// called. One that only observes, or comes later, takes nothing.
+func TestHandleBehindAPatternPanics(t *testing.T) {
+	var called calls
+	h := called.handler("h")
+	for _, tt := range []struct {
+		name  string
+		match dispatcher.Match
+		taken bool
+	}{
+		{"pattern", dispatcher.Match{Command: "EVENT*"}, true},
+		{"question mark", dispatcher.Match{Command: "EVENT?DONE"}, true},
+		{"all", dispatcher.Match{Command: "*"}, true},
+		{"tagged", dispatcher.Match{Command: "*_DONE", Tag: "t"}, true},
+		{"observer", dispatcher.Match{Command: "EVENT*", Observer: true}, false},
+		{"earlier priority", dispatcher.Match{Command: "EVENT*", Priority: -1}, false},
+		{"later priority", dispatcher.Match{Command: "EVENT*", Priority: 1}, false},
+		{"another pattern", dispatcher.Match{Command: "EVENT"}, false},
+		{"regexp", dispatcher.Match{Regexp: "EVENT.*"}, false},
+		{"function", dispatcher.Match{Func: func(*message.Message) bool { return true }}, false},
+	} {
+		mux, _ := quiet()
+		match := tt.match
+		match.Handler = h
+		mustAdd(t, mux, match)
+		err := func() (err error) {
+			defer func() { err, _ = recover().(error) }()
+			mux.Handle("EVENT_DONE", h)
+			return nil
+		}()
+		if errors.Is(err, dispatcher.ErrAlreadySet) != tt.taken || tt.taken && !strings.HasSuffix(err.Error(), "already set by "+match.Command) {
+			t.Errorf("%s: panic with %v", tt.name, err)
+		}
+		if tt.match.Tag != "" {
+			mux.Remove(tt.match.Tag)
+			mux.Handle("EVENT_DONE", h)
+		}
+	}
+
+	mux, _ := quiet()
+	mux.Handle("EVENT_DONE", called.handler("command"))
+	mux.Handle("EVENT*", called.handler("pattern"))
+	dispatch(t, mux, "EVENT_DONE")
+	dispatch(t, mux, "EVENT_UP")
+	if got := called.take(); got != "command pattern" {
+		t.Errorf("called %q", got)
+	}
+}
+
+// gated is a sender that knows how many rounds were over when its message came to the first handler.
+type gated struct {
+	wire
+	over int64
+}
+
+// TestRemovalIsAtOnce: once Remove has returned, no message gets to the removed, also none that was on its way before.
+func TestRemovalIsAtOnce(t *testing.T) {
+	const readers, rounds, victims = 3, 100, 8
+	mux, _ := quiet()
+	var over atomic.Int64
+	mustAdd(t, mux, dispatcher.Match{
+		Command: "*", Observer: true, Priority: dispatcher.PriorityCallback,
+		Handler: message.HandlerFunc(func(from message.Sender, _ *message.Message) error {
+			runtime.Gosched() // Remove may well run now
+			from.(*gated).over = over.Load()
+			return nil
+		}),
+	})
+	var group sync.WaitGroup
+	ended := make(chan bool)
+	for range readers {
+		group.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				if err := mux.HandleMessage(&gated{}, message.New("EVENT_DONE")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for round := range int64(rounds) {
+		arrived := make(chan bool, 1)
+		for victim := range victims {
+			observe(t, mux, victim%len(kinds), "victim", message.HandlerFunc(func(from message.Sender, _ *message.Message) error {
+				if from.(*gated).over > round {
+					t.Errorf("called after its removal in round %d", round)
+				}
+				select {
+				case arrived <- true:
+				default:
+				}
+				return nil
+			}))
+		}
+		<-arrived
+		if n := mux.Remove("victim"); n != victims {
+			t.Errorf("removed %d, want %d", n, victims)
+		}
+		over.Store(round + 1)
+	}
+	close(ended)
+	group.Wait()
+}
+
+// TestManyCommands: to add one costs what it costs, not what there is already.
+func TestManyCommands(t *testing.T) {
+	const commands, most = 10_000, 64 << 20
+	names := make([]string, commands)
+	for i := range names {
+		names[i] = fmt.Sprint("COMMAND_", i)
+	}
+	mux, _ := quiet()
+	dispatch(t, mux, "COMMAND_0")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, name := range names {
+		mux.Handle(name, nothing)
+	}
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > most {
+		t.Errorf("%d commands: allocated %d bytes, want %d at most", commands, allocated, most)
+	}
+	for _, name := range names {
+		if err := mux.HandleMessage(nil, message.New(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(mux.Commands()); n != commands || mux.Unhandled() != 1 {
+		t.Errorf("%d commands, %d unhandled, want the one in front", n, mux.Unhandled())
+	}
+}
+
+// TestKeptMessagesBelongToTheHandler: nobody looks at a message any more once the handler that keeps it has returned. The race
+// detector would tell.
+func TestKeptMessagesBelongToTheHandler(t *testing.T) {
+	var group sync.WaitGroup
+	keep := message.HandlerFunc(func(_ message.Sender, m *message.Message) error {
+		group.Go(func() { m.Set("id", "changed").Set("new", "parameter").SetServer("elsewhere") })
+		return nil
+	})
+	for kind := range len(kinds) + 1 {
+		var coverage message.Coverage
+		mux, log := checked(t, dispatcher.Config{Trace: true, Coverage: &coverage})
+		observe(t, mux, 1, "", nothing)
+		command := "EVENT_DONE"
+		if kind < len(kinds) {
+			match := kinds[kind].match
+			match.Handler = keep
+			mustAdd(t, mux, match)
+		} else {
+			command = "OTHER"
+			mux.HandleUnknown(keep)
+		}
+		for _, behind := range kinds {
+			behind.match.Handler, behind.match.Observer = nothing, true
+			mustAdd(t, mux, behind.match)
+		}
+		mustAdd(t, mux, dispatcher.Match{
+			Func: func(m *message.Message) bool { return m.Get("id") == "none" }, Handler: nothing, Priority: dispatcher.PriorityLast,
+		})
+		for range 20 {
+			if err := mux.HandleMessage(&wire{}, message.New(command).Set("id", "1")); err != nil {
+				t.Error(err)
+			}
+		}
+		group.Wait()
+		if n := strings.Count(log.String(), "\n"); n != 20 || coverage.Received()[command] != 20 || mux.Refused()+mux.Unhandled() != 0 {
+			t.Errorf("logged %d lines, counted %v, %d refused, %d unhandled", n, coverage.Received(), mux.Refused(), mux.Unhandled())
+		}
 	}
 }

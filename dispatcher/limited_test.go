@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/dispatcher"
+	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
 // TestFloodsAreLoggedOnceASecond: what a peer can send any number of times fills no disk, and the
@@ -101,5 +102,68 @@ func TestStopWithoutStop(t *testing.T) {
 				t.Errorf("%s, with Stop %v: logged %q", command, service.Stop != nil, lines)
 			}
 		}
+	}
+}
+
+// TestFloodOfOrders: what a service is told is logged once a second, and no more than the beginning of a
+// message.
+func TestFloodOfOrders(t *testing.T) {
+	const flood = 20
+	long := strings.Repeat("x", 1<<20)
+	for _, tt := range []struct {
+		name, text string
+		with       bool // the functions of the service
+	}{
+		{"STOP", "STOP a=" + long, true},
+		{"STOP", "STOP a=" + long, false},
+		{"QUITTING", "QUITTING a=" + long, true},
+		{"RESTART", "RESTART reason=" + long, true},
+		{"RESTART", "RESTART reason=" + long, false},
+		{"LOG_ROTATE", "LOG_ROTATE a=" + long, true},
+		{"refused", "REFUSED a=" + long, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			mux, log := quiet()
+			called := 0
+			var service dispatcher.Service
+			if tt.with {
+				service = dispatcher.Service{
+					Stop:       func(bool) { called++ },
+					Restart:    func(message.Sender, *message.Message) { called++ },
+					ReopenLogs: func() error { called++; return errors.New("disk full") },
+				}
+			}
+			if err := mux.AddDefaults(service); err != nil {
+				t.Fatal(err)
+			}
+			mux.HandleFunc("REFUSED", func(message.Sender, *message.Message) error {
+				called++
+				return message.BadValue("a", "too long")
+			})
+			parser := message.Parser{MaxSize: -1}
+			m, err := parser.Parse(tt.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range flood {
+				if err := mux.HandleMessage(&wire{}, m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := log.String(); strings.Count(got, "\n") != 1 || len(got) > 2000 {
+				t.Errorf("%s: logged %d bytes in %d lines", tt.name, len(got), strings.Count(got, "\n"))
+			}
+			if tt.with && called != flood {
+				t.Errorf("%s: called %d times, want %d", tt.name, called, flood)
+			}
+			log.Reset()
+			<-time.After(time.Second)
+			if err := mux.HandleMessage(&wire{}, m); err != nil {
+				t.Fatal(err)
+			}
+			if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "omitted=19") || len(got) > 2000 {
+				t.Errorf("%s: a second later logged %.3000q", tt.name, got)
+			}
+		})
 	}
 }

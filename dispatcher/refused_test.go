@@ -10,6 +10,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/dispatcher"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
+	"github.com/eventdispatcher-go/eventdispatcher/message/definition"
 )
 
 // TestHandlersRefuse: what a getter returns can be returned, and refuses the message.
@@ -122,5 +123,233 @@ func TestRefusedPatternIsNamed(t *testing.T) {
 	err := mux.Add(dispatcher.Match{Command: "a-*", Handler: message.HandlerFunc(func(message.Sender, *message.Message) error { return nil })})
 	if !errors.Is(err, message.ErrName) || !strings.Contains(err.Error(), `"a-*"`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// secret is what a handler knows and its peers must not.
+const secret = "password of the database"
+
+// TestReasonIsAboutTheMessageOnly: what a handler wraps an error in is for the log, not for the peer.
+func TestReasonIsAboutTheMessageOnly(t *testing.T) {
+	m := message.New("CMD").Set("id", "x").Set("version", "99")
+	_, missing := message.GetInt[int](m, "count")
+	_, value := message.GetInt[int](m, "id")
+	_, unsendable := message.New("CMD").Set("a", "\x00").MarshalText()
+	var definitions definition.Set
+	if err := definitions.Add(&definition.Definition{Command: "CMD", Parameters: []definition.Parameter{{Name: "count", Required: true}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{missing, `parameter "count": missing`},
+		{value, `parameter "id": not an integer`},
+		{m.CheckVersion(), `parameter "version": *`},
+		{message.BadValue("id", "not free"), `parameter "id": not free`},
+		{definitions.Check(m), `CMD: parameter "count": missing`},
+		{unsendable, "the answer can't be written"},
+		{message.ErrMissing, "wrong"},
+	} {
+		for i, err := range []error{
+			tt.err,
+			fmt.Errorf("message: definition: %s: %w", secret, tt.err),
+			fmt.Errorf("%w; %s", fmt.Errorf("%s: %w", secret, tt.err), secret),
+			errors.Join(errors.New(secret), tt.err, errors.New(secret)),
+		} {
+			mux, log := quiet()
+			mux.HandleFunc("CMD", func(message.Sender, *message.Message) error { return err })
+			answer := reply(t, mux, "<a:b CMD")
+			if answer == nil || answer.Command() != message.CommandInvalid || answer.Get("command") != "CMD" || answer.Len() != 2 {
+				t.Fatalf("%v: answered by %v", err, answer)
+			}
+			start, cut := strings.CutSuffix(tt.want, "*")
+			if got := answer.Get("message"); !strings.HasPrefix(got, start) || !cut && got != tt.want || strings.Contains(answer.String(), secret) {
+				t.Errorf("%v: told %q, want %q", err, got, tt.want)
+			}
+			if got := log.String(); strings.Contains(got, secret) != (i > 0) {
+				t.Errorf("%v: logged %q", err, got)
+			}
+		}
+	}
+}
+
+// TestOtherErrorsAreNoRefusal: an error of the service itself is nothing that its peer could mend, also when it is of a message.
+func TestOtherErrorsAreNoRefusal(t *testing.T) {
+	_, syntax := message.Parse("CMD a")
+	_, empty := message.Parse("")
+	_, limit := message.Parse(strings.Repeat("A", 1000))
+	for _, failure := range []error{
+		message.New("no command").Err(), syntax, empty, limit, message.ErrName,
+		fmt.Errorf("wrapped: %w", message.New("CMD").Set("no name", "").Err()), errors.New("failure"),
+	} {
+		h := message.HandlerFunc(func(message.Sender, *message.Message) error { return failure })
+		for name, add := range map[string]func(*dispatcher.Mux){
+			"handler":  func(mux *dispatcher.Mux) { mux.Handle("CMD", h) },
+			"observer": func(mux *dispatcher.Mux) { observe(t, mux, 1, "", h); mux.Handle("EVENT*", nothing) },
+			"unknown":  func(mux *dispatcher.Mux) { mux.HandleUnknown(h) },
+		} {
+			mux, log := quiet()
+			add(mux)
+			command := "CMD"
+			if name == "observer" {
+				command = "EVENT_DONE"
+			}
+			var w wire
+			if err := mux.HandleMessage(&w, message.New(command)); err != failure { //nolint:errorlint // it is to be the very same
+				t.Errorf("%s: got %v, want %v", name, err, failure)
+			}
+			if w.lines != nil || mux.Refused() != 0 || log.Len() > 0 {
+				t.Errorf("%s: %v: sent %q, %d refused, logged %s", name, failure, w.lines, mux.Refused(), log)
+			}
+		}
+	}
+}
+
+// TestOwnBadAnswerIsReturned: a handler that builds an answer of a bad name makes the mistake itself.
+func TestOwnBadAnswerIsReturned(t *testing.T) {
+	mux, _ := quiet()
+	mux.HandleFunc("CMD", func(from message.Sender, m *message.Message) error {
+		return from.Send(m.Reply("DONE").Set("bad name", "x"))
+	})
+	var w wire
+	if err := mux.HandleMessage(&w, message.New("CMD")); !errors.Is(err, message.ErrName) || w.lines != nil || mux.Refused() != 0 {
+		t.Errorf("got %v, sent %q, %d refused", err, w.lines, mux.Refused())
+	}
+}
+
+// TestFailureBesideARefusal: the failures of those in front of the refusal are returned, the refusal is not.
+func TestFailureBesideARefusal(t *testing.T) {
+	first, second := errors.New("first failure"), errors.New("second failure")
+	fails := func(err error) message.Handler {
+		return message.HandlerFunc(func(message.Sender, *message.Message) error { return err })
+	}
+	for _, failures := range [][]error{nil, {first}, {first, second}} {
+		mux, _ := quiet()
+		for i, failure := range failures {
+			observe(t, mux, i, "", fails(failure))
+		}
+		mux.Handle("EVENT_*", fails(message.BadValue("id", "not free")))
+		var w wire
+		err := mux.HandleMessage(&w, message.New("EVENT_DONE"))
+		if len(failures) == 1 && err != first { //nolint:errorlint // it is to be the very same
+			t.Errorf("got %v, want %v", err, first)
+		}
+		if fmt.Sprint(err) != fmt.Sprint(errors.Join(failures...)) || errors.Is(err, message.ErrValue) {
+			t.Errorf("got %v, want %v and not the refusal", err, failures)
+		}
+		want := []string{`INVALID command=EVENT_DONE;message=parameter "id": not free`}
+		if diff := cmp.Diff(want, w.lines); diff != "" || mux.Refused() != 1 {
+			t.Errorf("%d refused; want (-), got (+):\n%s", mux.Refused(), diff)
+		}
+
+		unreachable := errors.New("unreachable")
+		err = mux.HandleMessage(&wire{err: unreachable}, message.New("EVENT_DONE"))
+		for _, want := range append(failures, unreachable) {
+			if !errors.Is(err, want) {
+				t.Errorf("got %v without %v", err, want)
+			}
+		}
+	}
+}
+
+// TestRefusalEndsTheSearch: what an observer refuses gets to nobody behind it, and is answered once.
+func TestRefusalEndsTheSearch(t *testing.T) {
+	failure := errors.New("failure")
+	for kind := range kinds {
+		mux, _ := quiet()
+		var called calls
+		observe(t, mux, 0, "", called.handler("first"))
+		observe(t, mux, 1, "", message.HandlerFunc(func(message.Sender, *message.Message) error { return failure }))
+		observe(t, mux, kind, "", message.HandlerFunc(func(_ message.Sender, m *message.Message) error {
+			called = append(called, "refuses")
+			_, err := m.GetBool("missing")
+			return err
+		}))
+		observe(t, mux, (kind+1)%len(kinds), "", called.handler("behind"))
+		keeper := kinds[(kind+2)%len(kinds)].match
+		keeper.Handler = called.handler("keeper")
+		mustAdd(t, mux, keeper)
+		mux.HandleUnknown(called.handler("unknown"))
+		var w wire
+		if err := mux.HandleMessage(&w, message.New("EVENT_DONE")); err != failure { //nolint:errorlint // it is to be the very same
+			t.Errorf("%s: got %v, want %v", kinds[kind].name, err, failure)
+		}
+		if got := called.take(); got != "first refuses" || len(w.lines) != 1 || mux.Refused() != 1 {
+			t.Errorf("%s: called %q, sent %q, %d refused", kinds[kind].name, got, w.lines, mux.Refused())
+		}
+	}
+}
+
+// TestRefusedIsCounted, whoever refuses, and whether or not somebody can be told.
+func TestRefusedIsCounted(t *testing.T) {
+	mux, _ := quiet()
+	refuses := message.HandlerFunc(func(_ message.Sender, m *message.Message) error { _, err := m.GetBool("ok"); return err })
+	mux.Handle("CMD", refuses)
+	mux.Handle("INVALID", refuses)
+	mux.Handle("UNKNOWN", refuses)
+	observe(t, mux, 1, "", refuses)
+	mux.HandleUnknown(refuses)
+	var want uint64
+	for _, tt := range []struct {
+		text    string
+		answers int
+	}{
+		{"CMD", 1}, {"EVENT_UP", 1}, {"NO_SUCH", 1}, {"INVALID", 0}, {"UNKNOWN command=X", 0},
+		{"CMD ok=1", -1}, {"EVENT_UP ok=1", -1}, {"NO_SUCH ok=1", -1}, {"INVALID ok=1", -1},
+	} {
+		if sent := dispatch(t, mux, tt.text); len(sent) != max(0, tt.answers) {
+			t.Errorf("%s: sent %q", tt.text, sent)
+		}
+		if tt.answers >= 0 {
+			want++
+		}
+		if mux.Refused() != want || mux.Unhandled() != 0 {
+			t.Errorf("%s: %d refused, want %d; %d unhandled", tt.text, mux.Refused(), want, mux.Unhandled())
+		}
+	}
+	if err := mux.HandleMessage(nil, message.New("CMD")); err != nil || mux.Refused() != want+1 {
+		t.Errorf("nobody to tell: %v, %d refused, want %d", err, mux.Refused(), want+1)
+	}
+}
+
+// TestInvalidFitsIntoADatagram as a whole, whatever the names of the sender and of the command, and the escapes in the reason
+// make of it. What is short enough is not cut.
+func TestInvalidFitsIntoADatagram(t *testing.T) {
+	const most = 1000
+	long := strings.Repeat("N", message.DefaultMaxName)
+	for _, from := range []string{"", "<a:b ", "<" + long + ":" + long + " "} {
+		for _, command := range []string{"CMD", long} {
+			for _, letters := range []string{"x", `\`, `"`, ";", `\";`, `"; `, "\n", "é", "\u2028\\"} {
+				for _, size := range []int{0, 1, 10, 50, 190, 200, 210, 220, 400, 480, 490, 500, 600, 900, 930, 950, 972, 973, 1000, 5000} {
+					reason := strings.Repeat(letters, size)
+					mux, _ := quiet()
+					mux.HandleUnknown(message.HandlerFunc(func(message.Sender, *message.Message) error {
+						return &message.Error{Offset: -1, Reason: reason, Err: message.ErrValue}
+					}))
+					sent := dispatch(t, mux, from+command)
+					if len(sent) != 1 || len(sent[0]) > most {
+						t.Fatalf("%.20s%.20s, %d of %q: sent %.2000q", from, command, size, letters, sent)
+					}
+					m, err := message.Parse(sent[0])
+					if err != nil {
+						t.Fatal(err)
+					}
+					request, err := message.Parse(from + command)
+					if err != nil {
+						t.Fatal(err)
+					}
+					whole := request.ReplyInvalid(reason)
+					text, err := whole.MarshalText()
+					if err != nil {
+						t.Fatal(err)
+					}
+					told, cut := strings.CutSuffix(m.Get("message"), "...")
+					if fits := len(text) <= most; cut == fits || !strings.HasPrefix(reason, told) || fits && !m.Equal(whole) {
+						t.Errorf("%.20s%.20s, %d of %q: told %q", from, command, size, letters, m.Get("message"))
+					}
+				}
+			}
+		}
 	}
 }
