@@ -26,18 +26,28 @@ func (mux *Mux) refuse(from message.Sender, m *message.Message, err error) error
 	if c := m.Command(); from == nil || c == message.CommandInvalid || c == message.CommandUnknown {
 		return nil
 	}
-	reason := reasonOf(err)
+	if reply := invalid(m, reasonOf(err)); reply != nil {
+		return from.Send(reply)
+	}
+	return nil
+}
+
+// invalid returns an INVALID that fits, with as much of the reason as that allows; nil if none can be written, because of
+// an address, or a command, that a lenient parser let through.
+func invalid(m *message.Message, reason string) *message.Message {
 	reply := m.ReplyInvalid(reason)
-	text, unsendable := reply.MarshalText()
-	for unsendable == nil && len(text) > maxAnswer && reason != "" {
-		reason = strings.ToValidUTF8(reason[:max(0, len(reason)-(len(text)-maxAnswer))], "")
+	for {
+		text, err := reply.MarshalText()
+		if err != nil {
+			return nil
+		}
+		excess := len(text) - maxAnswer
+		if excess <= 0 || reason == "" {
+			return reply
+		}
+		reason = strings.ToValidUTF8(reason[:max(0, len(reason)-excess)], "")
 		reply = m.ReplyInvalid(reason + "...")
-		text, unsendable = reply.MarshalText()
 	}
-	if unsendable != nil {
-		return nil // because of an address, or a command, that a lenient parser let through
-	}
-	return from.Send(reply)
 }
 
 // reasonOf returns what the peer is told: nothing but what is wrong with its message, whatever the handler has wrapped
