@@ -261,8 +261,9 @@ func (l *MessageDatagrams) HandleDatagram(d *Datagram, data []byte, from Peer) e
 		}
 		return nil
 	}
+	command := m.Command() // now: the handler may keep m
 	if err := l.handler.HandleMessage(l.SenderTo(d, from), m); err != nil {
-		l.failures.Log(d.handle.Loop().Logger(), slog.LevelWarn, "a message failed", "socket", d.handle.Name(), "from", from, "message", m, "error", err)
+		l.failures.Log(d.handle.Loop().Logger(), slog.LevelWarn, "a message failed", "socket", d.handle.Name(), "from", from, "command", command, "error", err)
 	}
 	return nil
 }

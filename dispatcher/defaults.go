@@ -130,10 +130,7 @@ func (d *defaults) help(from message.Sender, m *message.Message) error {
 }
 
 func (d *defaults) refused(_ message.Sender, m *message.Message) error {
-	d.refusals.Log(d.log, slog.LevelError, "a peer refused a message",
-		"reply", m.Command(),
-		"command", m.Get(message.ParameterCommand),
-		"message", m.Get(message.ParameterMessage))
+	d.refusals.Log(d.log, slog.LevelError, "a peer refused a message", "reply", m)
 	return nil
 }
 

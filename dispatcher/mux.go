@@ -174,7 +174,7 @@ func (mux *Mux) HandleMessage(from message.Sender, m *message.Message) error {
 	var failures error
 	for match != nil {
 		if err := match.Handler.HandleMessage(from, m); err != nil {
-			if refuses(err) {
+			if refusal(err) != nil {
 				return join(failures, mux.refuse(from, m, err))
 			}
 			failures = join(failures, err)
@@ -215,7 +215,7 @@ func (mux *Mux) handleUnknown(t *table, from message.Sender, m *message.Message)
 		return nil
 	}
 	err := h.HandleMessage(from, m)
-	if refuses(err) {
+	if refusal(err) != nil {
 		return mux.refuse(from, m, err)
 	}
 	return err

@@ -12,11 +12,34 @@ import (
 // maxAnswer is the most bytes of an INVALID: a datagram of 1024 bytes is what the C++ library reads.
 const maxAnswer = 1000
 
-// refuses reports whether the error of a handler refuses the message instead of telling of a failure: the error of a
-// getter, or of an answer that can't be written because of what it took from the message.
-func refuses(err error) bool {
-	return err != nil && (errors.Is(err, message.ErrMissing) || errors.Is(err, message.ErrValue) ||
-		errors.Is(err, message.ErrVersion) || errors.Is(err, message.ErrUnsendable))
+// refusal returns the part of a handler's error that refuses the message instead of telling of a failure: the error of a
+// getter or of a definition, or of an answer that can't be written because of what it took from the message. It is nil if
+// there is none.
+func refusal(err error) error {
+	//nolint:errorlint // it goes through the tree itself, for the part that refuses
+	switch err {
+	case nil:
+		return nil
+	case message.ErrMissing, message.ErrValue, message.ErrVersion, message.ErrUnsendable:
+		return err
+	}
+	switch e := err.(type) { //nolint:errorlint // as above
+	case *definition.Error:
+		return e
+	case *message.Error:
+		if refusal(e.Err) != nil {
+			return e
+		}
+	case interface{ Unwrap() error }:
+		return refusal(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			if found := refusal(part); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
 }
 
 // refuse answers INVALID. INVALID and UNKNOWN are never answered, or two services could send them to each other for ever.
@@ -26,42 +49,37 @@ func (mux *Mux) refuse(from message.Sender, m *message.Message, err error) error
 	if c := m.Command(); from == nil || c == message.CommandInvalid || c == message.CommandUnknown {
 		return nil
 	}
-	if reply := invalid(m, reasonOf(err)); reply != nil {
-		return from.Send(reply)
+	err = from.Send(invalid(m, reasonOf(refusal(err))))
+	if errors.Is(err, message.ErrUnsendable) {
+		return nil // because of an address, or a command, that a lenient parser let through
 	}
-	return nil
+	return err
 }
 
-// invalid returns an INVALID that fits, with as much of the reason as that allows; nil if none can be written, because of
-// an address, or a command, that a lenient parser let through.
+// invalid returns an INVALID that fits in either form, with as much of the reason as that allows.
 func invalid(m *message.Message, reason string) *message.Message {
 	reply := m.ReplyInvalid(reason)
-	for {
-		text, err := reply.MarshalText()
-		if err != nil {
-			return nil
+	for reason != "" {
+		text, _ := reply.AppendText(nil) // nothing, if it can't be written
+		object, _ := reply.AppendJSON(nil, message.JSONOptions{})
+		excess := max(len(text), len(object)) - maxAnswer
+		if excess <= 0 {
+			break
 		}
-		excess := len(text) - maxAnswer
-		if excess <= 0 || reason == "" {
-			return reply
-		}
-		reason = strings.ToValidUTF8(reason[:max(0, len(reason)-excess)], "")
+		// Each byte may have taken several.
+		reason = strings.ToValidUTF8(reason[:max(0, len(reason)-(excess+5)/6)], "")
 		reply = m.ReplyInvalid(reason + "...")
 	}
+	return reply
 }
 
-// reasonOf returns what the peer is told: nothing but what is wrong with its message, whatever the handler has wrapped
-// that in.
-func reasonOf(err error) string {
-	var all *definition.Error
-	var one *message.Error
-	switch {
-	case errors.Is(err, message.ErrUnsendable):
+// reasonOf returns what the peer is told of a refusal: nothing but what is wrong with its message, whatever the handler has
+// wrapped that in.
+func reasonOf(refusal error) string {
+	if errors.Is(refusal, message.ErrUnsendable) {
 		return "the answer can't be written"
-	case errors.As(err, &all):
-		return strings.TrimPrefix(all.Error(), "definition: ")
-	case errors.As(err, &one):
-		return strings.TrimPrefix(one.Error(), "message: ")
 	}
-	return "wrong"
+	text := refusal.Error()
+	text = strings.TrimPrefix(text, "definition: ")
+	return strings.TrimPrefix(text, "message: ")
 }

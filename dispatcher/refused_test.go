@@ -149,7 +149,7 @@ func TestReasonIsAboutTheMessageOnly(t *testing.T) {
 		{message.BadValue("id", "not free"), `parameter "id": not free`},
 		{definitions.Check(m), `CMD: parameter "count": missing`},
 		{unsendable, "the answer can't be written"},
-		{message.ErrMissing, "wrong"},
+		{message.ErrMissing, "parameter missing"},
 	} {
 		for i, err := range []error{
 			tt.err,
@@ -328,28 +328,76 @@ func TestInvalidFitsIntoADatagram(t *testing.T) {
 						return &message.Error{Offset: -1, Reason: reason, Err: message.ErrValue}
 					}))
 					sent := dispatch(t, mux, from+command)
-					if len(sent) != 1 || len(sent[0]) > most {
-						t.Fatalf("%.20s%.20s, %d of %q: sent %.2000q", from, command, size, letters, sent)
+					if len(sent) != 1 {
+						t.Fatalf("%.20s%.20s, %d of %q: sent %.200q", from, command, size, letters, sent)
 					}
 					m, err := message.Parse(sent[0])
 					if err != nil {
 						t.Fatal(err)
+					}
+					if got := longest(t, m); got > most {
+						t.Fatalf("%.20s%.20s, %d of %q: sent %d bytes", from, command, size, letters, got)
 					}
 					request, err := message.Parse(from + command)
 					if err != nil {
 						t.Fatal(err)
 					}
 					whole := request.ReplyInvalid(reason)
-					text, err := whole.MarshalText()
-					if err != nil {
-						t.Fatal(err)
-					}
 					told, cut := strings.CutSuffix(m.Get("message"), "...")
-					if fits := len(text) <= most; cut == fits || !strings.HasPrefix(reason, told) || fits && !m.Equal(whole) {
+					if fits := longest(t, whole) <= most; cut == fits || !strings.HasPrefix(reason, told) || fits && !m.Equal(whole) {
 						t.Errorf("%.20s%.20s, %d of %q: told %q", from, command, size, letters, m.Get("message"))
 					}
 				}
 			}
 		}
+	}
+}
+
+// longest returns the length of the longer one of the forms.
+func longest(t *testing.T, m *message.Message) int {
+	t.Helper()
+	text, err := m.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := m.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return max(len(text), len(object))
+}
+
+// TestWhoRefuses: of a handler's error the part that is a refusal is told, the definition's own kinds included.
+func TestWhoRefuses(t *testing.T) {
+	closed := definition.Definition{Command: "X", Closed: true}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{closed.Check(message.New("X").Set("a", "")), `X: parameter "a": not known`},
+		{errors.Join(message.New("bad cmd").Err(), message.BadValue("a", "odd")), `parameter "a": odd`},
+		{fmt.Errorf("at 10.0.0.3: %w", errors.Join(errors.New("hush"), message.BadValue("a", "odd"))), `parameter "a": odd`},
+	} {
+		mux, _ := quiet()
+		mux.HandleFunc("X", func(message.Sender, *message.Message) error { return tt.err })
+		sent := dispatch(t, mux, "X")
+		if want := message.New("X").ReplyInvalid(tt.want).String(); len(sent) != 1 || sent[0] != want {
+			t.Errorf("%v: told %q, want %q", tt.err, sent, want)
+		}
+	}
+}
+
+// TestRemovedByItsOwnFunction: a match is not called after its removal, not even one that wanted the message meanwhile.
+func TestRemovedByItsOwnFunction(t *testing.T) {
+	mux, _ := quiet()
+	var called calls
+	mustAdd(t, mux, dispatcher.Match{
+		Func:    func(*message.Message) bool { return mux.Remove("once") > 0 },
+		Handler: called.handler("removed"), Tag: "once",
+	})
+	mux.HandleUnknown(called.handler("rest"))
+	dispatch(t, mux, "X")
+	if got := called.take(); got != "rest" {
+		t.Errorf("called: %q", got)
 	}
 }

@@ -103,7 +103,7 @@ func (s *search) next() *match {
 			}
 		default:
 			m, s.others = s.others[0], s.others[1:]
-			if !m.removed.Load() && m.wants(s.message) {
+			if !m.removed.Load() && m.wants(s.message) && !m.removed.Load() { // not by its own function either
 				return m
 			}
 		}
