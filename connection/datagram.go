@@ -216,7 +216,8 @@ const DefaultMaxMessage = 1024
 // MessageDatagramConfig says how messages travel in datagrams. The zero value is right for most.
 type MessageDatagramConfig struct {
 	// MaxSend is the longest message that is sent, in bytes; Send answers ErrSize to longer ones.
-	// What comes may be as long as the Parser allows. Zero: DefaultMaxMessage.
+	// What comes may be as long as the Parser allows. A dispatcher's INVALID may have 1000 bytes. Zero:
+	// DefaultMaxMessage.
 	MaxSend int
 	// Form is the form of the messages that are sent. Zero: text.
 	Form message.Form

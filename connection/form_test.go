@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -267,5 +268,26 @@ func TestKeptMessagesAreLeftAlone(t *testing.T) {
 	group.Wait()
 	if handled != 2*messages || got.cause != "<nil>" {
 		t.Errorf("%d handled, ended with %s", handled, got.cause)
+	}
+}
+
+// TestLongRefusalIsNotParsed: a line that is refused for its length costs no more when it says INVALID.
+func TestLongRefusalIsNotParsed(t *testing.T) {
+	line := "INVALID " + strings.Repeat("a=;", 300_000) + "\n"
+	loop, _ := looptest.New(t)
+	never := message.HandlerFunc(func(_ message.Sender, m *message.Message) error {
+		t.Errorf("got %.100v", m)
+		return nil
+	})
+	conn, err := connection.NewMessageConn(loop, newPieces(t, line), never, connection.MessageConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	run(t, loop)
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 16<<20 || conn.Skipped() != 1 || conn.Sent() != 0 {
+		t.Errorf("allocated %d bytes, %d skipped, %d sent", allocated, conn.Skipped(), conn.Sent())
 	}
 }

@@ -188,14 +188,15 @@ func (l *messageLines) line(s *Stream, line []byte) error {
 }
 
 // isRefusal reports whether a line that is refused here is itself a refusal, which is never answered, or two peers that
-// refuse each other's could go on for ever.
+// refuse each other's could go on for ever. It takes one of too many parameters for a refusal, rather than parse them all.
 func isRefusal(line []byte) bool {
 	if !bytes.Contains(line, []byte(message.CommandInvalid)) && !bytes.Contains(line, []byte(message.CommandUnknown)) {
-		return false // without parsing what may be long
+		return false
 	}
-	all := message.Parser{Lenient: true, MaxSize: -1, MaxParameters: -1, MaxName: -1}
-	m, err := all.ParseBytes(line)
-	return err == nil && (m.Command() == message.CommandInvalid || m.Command() == message.CommandUnknown)
+	loose := message.Parser{Lenient: true, MaxSize: -1, MaxName: -1}
+	m, err := loose.ParseBytes(line)
+	return errors.Is(err, message.ErrLimit) ||
+		err == nil && (m.Command() == message.CommandInvalid || m.Command() == message.CommandUnknown)
 }
 
 func (l *messageLines) HandleDrain(*Stream) error {

@@ -50,7 +50,7 @@ func TestChangedWithin(t *testing.T) {
 			}))
 			observe(t, mux, kind, "old", called.handler("after"))
 			dispatch(t, mux, "EVENT_DONE")
-			if got := called.take(); got != "before changer [ first new rest ]" {
+			if got := called.take(); got != "before changer [ first new rest ] new" {
 				t.Errorf("called %q", got)
 			}
 			dispatch(t, mux, "EVENT_DONE")
@@ -103,7 +103,7 @@ func TestChangedMeanwhile(t *testing.T) {
 		observe(t, mux, kind, "", called.handler("added meanwhile"))
 		changed <- true
 		group.Wait()
-		if got := called.take(); got != "there all the time" {
+		if got := called.take(); got != "there all the time added meanwhile" {
 			t.Errorf("%s: called %q", kinds[kind].name, got)
 		}
 	}
@@ -196,7 +196,12 @@ func TestHandlePatternTwicePanics(t *testing.T) {
 			t.Errorf("%q: panic with %v, want %v", pattern, err, want)
 		}
 	}
-	for _, other := range []string{"EVENT**", "EVENT?", "EVEN", "EVENT*_A", "NEWS", "NEWS*", "*"} {
+	for _, other := range []string{"EVENT**", "EVENT?", "EVENT*_A"} {
+		if err := panics(func() { mux.Handle(other, called.handler(other)) }); !errors.Is(err, dispatcher.ErrAlreadySet) {
+			t.Errorf("%q: panic with %v, want ErrAlreadySet", other, err)
+		}
+	}
+	for _, other := range []string{"A?", "A*", "EVEN", "*EVENT", "NEWS", "NEWS*", "*"} {
 		if err := panics(func() { mux.Handle(other, called.handler(other)) }); err != nil {
 			t.Errorf("%q: panic with %v", other, err)
 		}
@@ -205,6 +210,32 @@ func TestHandlePatternTwicePanics(t *testing.T) {
 	dispatch(t, mux, "EVENT_DONE")
 	if got := called.take(); got != "first" {
 		t.Errorf("called: %q", got)
+	}
+}
+
+// TestReplace: who adds the new handler before removing the old one loses no message, not even one that is looking for its
+// handler meanwhile.
+func TestReplace(t *testing.T) {
+	for kind := range kinds {
+		mux, _ := quiet()
+		var called calls
+		old := kinds[kind].match
+		old.Handler, old.Tag = called.handler("old"), "old"
+		mustAdd(t, mux, old)
+		mustAdd(t, mux, dispatcher.Match{Priority: -1, Handler: called.handler("never"), Func: func(*message.Message) bool {
+			if !strings.Contains(strings.Join(mux.Commands(), " "), "ONCE") {
+				mux.Handle("ONCE", called.handler("once"))
+				replacement := kinds[kind].match
+				replacement.Handler = called.handler("new")
+				mustAdd(t, mux, replacement)
+				mux.Remove("old")
+			}
+			return false
+		}})
+		dispatch(t, mux, "EVENT_DONE")
+		if got := called.take(); got != "new" {
+			t.Errorf("%s: called %q", kinds[kind].name, got)
+		}
 	}
 }
 
@@ -223,7 +254,7 @@ func TestHandleBehindAPatternPanics(t *testing.T) {
 		{"all", dispatcher.Match{Command: "*"}, true},
 		{"tagged", dispatcher.Match{Command: "*_DONE", Tag: "t"}, true},
 		{"observer", dispatcher.Match{Command: "EVENT*", Observer: true}, false},
-		{"earlier priority", dispatcher.Match{Command: "EVENT*", Priority: -1}, false},
+		{"earlier priority", dispatcher.Match{Command: "EVENT*", Priority: -1}, true},
 		{"later priority", dispatcher.Match{Command: "EVENT*", Priority: 1}, false},
 		{"another pattern", dispatcher.Match{Command: "EVENT"}, false},
 		{"regexp", dispatcher.Match{Regexp: "EVENT.*"}, false},

@@ -103,6 +103,7 @@ type defaults struct {
 
 	refusals logger.Limited
 	stops    logger.Limited
+	quits    logger.Limited
 	restarts logger.Limited
 	reopens  logger.Limited
 }
@@ -158,12 +159,18 @@ func (d *defaults) ready(from message.Sender, m *message.Message) error {
 }
 
 func (d *defaults) stop(_ message.Sender, m *message.Message) error {
-	if d.service.Stop == nil {
+	quitting := m.Command() == message.CommandQuitting
+	switch {
+	case quitting:
+		d.quits.Log(d.log, slog.LevelInfo, "a peer is quitting", "message", m)
+	case d.service.Stop == nil:
 		d.stops.Log(d.log, slog.LevelWarn, "told to stop, but the service has no Stop", "message", m)
-		return nil
+	default:
+		d.stops.Log(d.log, slog.LevelInfo, "told to stop", "message", m)
 	}
-	d.stops.Log(d.log, slog.LevelInfo, "told to stop", "message", m)
-	d.service.Stop(m.Command() == message.CommandQuitting)
+	if d.service.Stop != nil {
+		d.service.Stop(quitting)
+	}
 	return nil
 }
 

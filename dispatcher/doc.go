@@ -45,12 +45,17 @@
 //		}
 //		...
 //
-// A value that only the handler can judge is refused with message.BadValue. What refuses is an error that is, or wraps, message.ErrMissing, ErrValue or ErrVersion, and ErrUnsendable, when the
-// answer can't be written because of what it took from the message. The sender is answered by INVALID with the
-// parameters command and message, the reason: what is wrong with the parameter, and nothing that the handler has wrapped
-// it in. A refused message goes to no further handler; it is counted by [Mux.Refused] and logged, once a second at most,
-// and it is no error for the connection. Other errors are returned, and what they mean is up to the caller: a stream
-// connection ends.
+// A value that only the handler can judge is refused with message.BadValue. These errors refuse, and what wraps or joins
+// them:
+//
+//	message.ErrMissing, ErrValue, ErrVersion   of the getters, also those of another message than this one
+//	message.ErrUnsendable                      the answer can't be written, because of what it took from the message
+//	definition.Error                           of a check that the handler made itself
+//
+// The sender is answered by INVALID with the parameters command and message, the reason: what is wrong with the
+// parameter, and nothing that the handler has wrapped it in. A refused message goes to no further handler; it is
+// counted by [Mux.Refused] and logged, once a second at most, and it is no error for the connection. Other errors are
+// returned, and what they mean is up to the caller: a stream connection ends.
 //
 // With [Config.Definitions] the parameters of a message are checked once, before its first handler. If they are wrong no
 // handler is called, and the message is refused in the same way.
@@ -64,7 +69,8 @@
 // # Goroutines
 //
 // All methods may be called from several goroutines, and from a handler. A message that is being dispatched goes to the
-// handlers that were there when it came, without those that are removed meanwhile. Handlers run on the goroutine that calls
+// handlers that were there when it came, without those that are removed meanwhile, and with those that are added in place
+// of them: to replace a handler, add the new one and then remove the old one. Handlers run on the goroutine that calls
 // [Mux.HandleMessage], for connections the one of their event loop, so they must not block it.
 //
 // Finding an exact command takes the same time for any number of them and allocates nothing. The first change after a

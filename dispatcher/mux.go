@@ -61,9 +61,9 @@ func New(config Config) *Mux {
 
 // Handle has h called for a command, or a pattern of commands (see Match.Command), at PriorityDefault. Of a command and a
 // pattern that includes it, the one that is handled first takes it: handle the commands before the patterns. Handle
-// panics, as http.ServeMux does, when h would never be called because others take the command already, when the command
-// is no command, and when h is nil: these are mistakes in the program. For commands read at run time, and for several
-// handlers of one, use [Mux.Add].
+// panics, as http.ServeMux does, when a command or a pattern that is there already takes all that h is to get, when the
+// command is no command, and when h is nil: these are mistakes in the program. For commands read at run time, and for
+// several handlers of one, use [Mux.Add].
 func (mux *Mux) Handle(command string, h message.Handler) {
 	compiled, err := compile(Match{Command: command, Handler: h})
 	if err == nil {
@@ -164,9 +164,9 @@ func (mux *Mux) HandleMessage(from message.Sender, m *message.Message) error {
 		t = mux.current()
 	}
 	found := t.search(m)
-	match := found.next()
+	match := mux.next(&found)
 	if match == nil {
-		return mux.handleUnknown(t, from, m)
+		return mux.handleUnknown(found.table, from, m)
 	}
 	if err := mux.config.Definitions.Check(m); err != nil {
 		return mux.refuse(from, m, err)
@@ -182,9 +182,23 @@ func (mux *Mux) HandleMessage(from message.Sender, m *message.Message) error {
 		if !match.Observer {
 			break
 		}
-		match = found.next()
+		match = mux.next(&found)
 	}
 	return failures
+}
+
+// next returns the next match of a search. Where one was removed meanwhile, another may have been added in its place.
+func (mux *Mux) next(s *search) *match {
+	m := s.next()
+	for m == nil && s.skipped {
+		now := mux.current()
+		if now == s.table {
+			break
+		}
+		s.continueIn(now)
+		m = s.next()
+	}
+	return m
 }
 
 // join is errors.Join, but leaves a single error as it is.
@@ -222,7 +236,7 @@ func (mux *Mux) handleUnknown(t *table, from message.Sender, m *message.Message)
 }
 
 // change changes the table, unless f fails, in which case it must not have changed it. Of several changes in a row only the
-// first one copies the table.
+// first one copies the table, and each the lists that it changes.
 func (mux *Mux) change(f func(*table) error) error {
 	mux.changing.Lock()
 	defer mux.changing.Unlock()

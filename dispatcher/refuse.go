@@ -51,6 +51,9 @@ func (mux *Mux) refuse(from message.Sender, m *message.Message, err error) error
 	}
 	err = from.Send(invalid(m, reasonOf(refusal(err))))
 	if errors.Is(err, message.ErrUnsendable) {
+		err = from.Send(m.ReplyInvalid("the reason can't be written"))
+	}
+	if errors.Is(err, message.ErrUnsendable) {
 		return nil // because of an address, or a command, that a lenient parser let through
 	}
 	return err
@@ -59,6 +62,10 @@ func (mux *Mux) refuse(from message.Sender, m *message.Message, err error) error
 // invalid returns an INVALID that fits in either form, with as much of the reason as that allows.
 func invalid(m *message.Message, reason string) *message.Message {
 	reply := m.ReplyInvalid(reason)
+	if len(reason) > maxAnswer {
+		reason = cut(reason, len(reason)-maxAnswer)
+		reply = m.ReplyInvalid(reason + "...")
+	}
 	for reason != "" {
 		text, _ := reply.AppendText(nil) // nothing, if it can't be written
 		object, _ := reply.AppendJSON(nil, message.JSONOptions{})
@@ -66,11 +73,15 @@ func invalid(m *message.Message, reason string) *message.Message {
 		if excess <= 0 {
 			break
 		}
-		// Each byte may have taken several.
-		reason = strings.ToValidUTF8(reason[:max(0, len(reason)-(excess+5)/6)], "")
+		reason = cut(reason, (excess+5)/6) // each byte may have taken six
 		reply = m.ReplyInvalid(reason + "...")
 	}
 	return reply
+}
+
+// cut cuts n bytes, or a little more, from the end.
+func cut(s string, n int) string {
+	return strings.ToValidUTF8(s[:max(0, len(s)-n)], "")
 }
 
 // reasonOf returns what the peer is told of a refusal: nothing but what is wrong with its message, whatever the handler has

@@ -401,3 +401,14 @@ func TestRemovedByItsOwnFunction(t *testing.T) {
 		t.Errorf("called: %q", got)
 	}
 }
+
+// TestReasonsThatCanNotBeWritten: who asked is answered all the same.
+func TestReasonsThatCanNotBeWritten(t *testing.T) {
+	for _, reason := range []string{"no such folder; C:\\", "no such \x00", strings.Repeat(";\\", 100_000)} {
+		mux, _ := quiet()
+		mux.HandleFunc("X", func(message.Sender, *message.Message) error { return message.BadValue("p", reason) })
+		if sent := dispatch(t, mux, "X"); len(sent) != 1 || !strings.HasPrefix(sent[0], "INVALID command=X;message=") {
+			t.Errorf("%.20q: sent %.100q", reason, sent)
+		}
+	}
+}

@@ -64,11 +64,16 @@ func (t *table) remove(f func(*match) bool) (removed []*match) {
 	return removed
 }
 
-// taker returns a match of this priority that takes all that a new one of this command, or pattern, is to get.
+// taker returns a match that takes all that a new one of this command, or pattern, and priority is to get. It does not know
+// what regular expressions and functions match.
 func (t *table) taker(command string, p Priority) *match {
 	takes := func(m *match) bool {
-		return m.Priority == p && !m.Observer &&
-			(m.Command == command || m.Command != "" && !strings.ContainsAny(command, "*?") && wildcard(m.Command, command))
+		if m.Command == "" || m.Observer || m.Priority > p {
+			return false
+		}
+		// A pattern includes another if it matches the text of it, unless its ? would stand for a *.
+		return m.Command == command ||
+			wildcard(m.Command, command) && !(strings.Contains(m.Command, "?") && strings.Contains(command, "*"))
 	}
 	for _, list := range [][]*match{t.exact[command], t.others} {
 		if i := slices.IndexFunc(list, takes); i >= 0 {
@@ -81,31 +86,52 @@ func (t *table) taker(command string, p Priority) *match {
 // search yields the matches of a message in their order.
 type search struct {
 	message *message.Message
+	table   *table
 	exact   []*match
 	others  []*match
+	last    *match // that was yielded
+	skipped bool   // because it is removed
 }
 
 func (t *table) search(m *message.Message) search {
-	return search{m, t.exact[m.Command()], t.others}
+	return search{message: m, table: t, exact: t.exact[m.Command()], others: t.others}
+}
+
+// continueIn goes on in another table, behind the last match.
+func (s *search) continueIn(t *table) {
+	last := s.last
+	*s = t.search(s.message)
+	if s.last = last; last != nil {
+		s.exact, s.others = behind(s.exact, last), behind(s.others, last)
+	}
+}
+
+func behind(list []*match, m *match) []*match {
+	at, found := slices.BinarySearchFunc(list, m, before)
+	if found {
+		at++
+	}
+	return list[at:]
 }
 
 // next returns the next match, nil when there is none.
 func (s *search) next() *match {
-	for {
+	for len(s.exact) > 0 || len(s.others) > 0 {
 		var m *match
-		switch {
-		case len(s.others) == 0 && len(s.exact) == 0:
-			return nil
-		case len(s.others) == 0 || len(s.exact) > 0 && before(s.exact[0], s.others[0]) < 0:
+		if len(s.others) == 0 || len(s.exact) > 0 && before(s.exact[0], s.others[0]) < 0 {
 			m, s.exact = s.exact[0], s.exact[1:]
-			if !m.removed.Load() {
-				return m
-			}
-		default:
+		} else {
 			m, s.others = s.others[0], s.others[1:]
-			if !m.removed.Load() && m.wants(s.message) && !m.removed.Load() { // not by its own function either
-				return m
+			if !m.removed.Load() && !m.wants(s.message) {
+				continue
 			}
 		}
+		if m.removed.Load() {
+			s.skipped = true
+			continue
+		}
+		s.last = m
+		return m
 	}
+	return nil
 }

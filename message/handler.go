@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 )
 
 // Sender is where a message can be sent: a connection, a datagram socket with an address, a fake in a test.
 type Sender interface {
 	// Send writes m, or queues it, whole. It neither changes nor keeps m. It fails with what
-	// [Message.AppendText] refuses, with a message too long for the transport, or with the error of a
+	// [Message.AppendText], or AppendJSON, refuses, with a message too long for the transport, or with the error of a
 	// connection that is closed. The implementation says from which goroutines it may be called.
 	Send(m *Message) error
 }
@@ -19,10 +20,11 @@ type Handler interface {
 	// HandleMessage is called for each received message; from is where its sender can be answered.
 	//
 	// A connection calls it on the goroutine of its event loop: it must not block, and it may close or
-	// remove the connection. m belongs to the handler, which may change and keep it, unless it returns an
-	// error: a fresh Message is made for each received one. (A dispatcher's observers share it.) A returned error is
-	// logged; it ends a stream connection, while a datagram server goes on with the next datagram. A
-	// dispatcher answers some errors with INVALID instead of returning them.
+	// remove the connection. A fresh Message is made for each received one, so a handler that returns nil may
+	// change m and keep it; one that returns an error must not have handed m to another goroutine, because m may
+	// be logged and answered afterwards. (A dispatcher's observers share m.) A returned error is logged; it ends
+	// a stream connection, while a datagram server goes on with the next datagram. A dispatcher answers some
+	// errors with INVALID instead of returning them.
 	HandleMessage(from Sender, m *Message) error
 }
 
@@ -44,13 +46,15 @@ const maxFailures = 10
 // written, is one error.
 func Broadcast[S Sender](m *Message, to iter.Seq[S]) (sent int, err error) {
 	if _, err := m.AppendText(nil); err != nil {
-		return 0, err
+		if _, inJSON := m.AppendJSON(nil, JSONOptions{}); inJSON != nil {
+			return 0, err
+		}
 	}
 	var failures []error
 	position := -1
 	for sender := range to {
 		position++
-		if any(sender) == nil {
+		if v := reflect.ValueOf(sender); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 			continue
 		}
 		err := sender.Send(m)

@@ -85,7 +85,7 @@ func TestBroadcastOfWhatCanNotBeWritten(t *testing.T) {
 	}{
 		{message.New("bad"), message.ErrName},
 		{new(message.Message), message.ErrName},
-		{message.New("PING").Set("a", "\x00"), message.ErrUnsendable},
+		{message.New("PING").Set("a", "\x00\xff"), message.ErrUnsendable},
 		{message.New("PING").SetUnixAddr("a", nil), message.ErrValue},
 	} {
 		var log []string
@@ -113,12 +113,12 @@ func TestBroadcastToAMap(t *testing.T) {
 func TestBroadcastToMany(t *testing.T) {
 	failure := errors.New("failure")
 	closed := senderFunc(func(*message.Message) error { return failure })
-	senders := []message.Sender{nil, senderFunc(func(*message.Message) error { return nil })}
+	senders := []message.Sender{nil, (*fakeSender)(nil), senderFunc(func(*message.Message) error { return nil })}
 	for range 1000 {
 		senders = append(senders, closed)
 	}
 	sent, err := message.Broadcast(message.New("STOP"), slices.Values(senders))
-	if lines := strings.Split(err.Error(), "\n"); sent != 1 || len(lines) != 10 || lines[0] != "sender 2: failure" || !errors.Is(err, failure) {
+	if lines := strings.Split(err.Error(), "\n"); sent != 1 || len(lines) != 10 || lines[0] != "sender 3: failure" || !errors.Is(err, failure) {
 		t.Errorf("sent %d, %q", sent, lines)
 	}
 }

@@ -351,7 +351,7 @@ func (m *Message) String() string {
 			fmt.Fprintf(&s, `\x%02x`, b[0])
 		case !isHidden(r):
 			s.Write(b[:size])
-		case r < 0x100:
+		case r < utf8.RuneSelf:
 			fmt.Fprintf(&s, `\x%02x`, r)
 		case r < 0x10000:
 			fmt.Fprintf(&s, `\u%04x`, r)

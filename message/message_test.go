@@ -310,7 +310,7 @@ func TestStringIsOneLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := m.String(), `a\x0ab\x1b[31m p=\x1b]0;q=\xff\x9b\x9b\x091é\u202e\U000e0001`; got != want {
+	if got, want := m.String(), `a\x0ab\x1b[31m p=\x1b]0;q=\xff\x9b\u009b\x091é\u202e\U000e0001`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -59,6 +59,9 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
+	for _, key := range definitions.Ignored() {
+		fmt.Fprintln(os.Stderr, "service:", key)
+	}
 	loop, err := communicator.New(communicator.Config{})
 	if err != nil {
 		return err
@@ -68,7 +71,11 @@ func run(o options) error {
 	mux := dispatcher.New(dispatcher.Config{Definitions: definitions})
 	mux.HandleFunc("PING", ping)
 	mux.HandleFunc("SUM", sum)
-	err = mux.AddDefaults(dispatcher.Service{Name: o.name, Stop: func(bool) { loop.Stop(nil) }})
+	err = mux.AddDefaults(dispatcher.Service{Name: o.name, Stop: func(quitting bool) {
+		if !quitting { // a client that goes away sends QUITTING
+			loop.Stop(nil)
+		}
+	}})
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func testCommands(t *testing.T, program string) {
 			t.Errorf("%s: ALIVE was answered with %v", network, m)
 		}
 		// These are taken and not answered.
-		for _, quiet := range []string{"INVALID", "UNKNOWN", "LEAK", "LOG_ROTATE", "READY", "RESTART", "SERVICE_UNAVAILABLE destination_service=x;unsent_command=Y"} {
+		for _, quiet := range []string{"INVALID", "UNKNOWN", "LEAK", "LOG_ROTATE", "QUITTING", "READY", "RESTART", "SERVICE_UNAVAILABLE destination_service=x;unsent_command=Y"} {
 			if _, err := fmt.Fprintln(conn, quiet); err != nil {
 				t.Fatal(err)
 			}
@@ -181,7 +181,7 @@ func testCommands(t *testing.T, program string) {
 
 // testEnds ends it in each way that there is, while others are connected.
 func testEnds(t *testing.T, program string) {
-	for _, how := range []string{"STOP tcp", "STOP udp", "STOP unix", "QUITTING tcp", "SIGINT", "SIGTERM"} {
+	for _, how := range []string{"STOP tcp", "STOP udp", "STOP unix", "SIGINT", "SIGTERM"} {
 		t.Run(how, func(t *testing.T) {
 			p := begin(t, program)
 			idle := p.connect("tcp")

@@ -163,7 +163,9 @@ func (s *Set) Add(d *Definition) error {
 	if s.definitions == nil {
 		s.definitions = map[string]*Definition{}
 	}
-	s.definitions[d.Command] = &Definition{Command: d.Command, Parameters: slices.Clone(d.Parameters), Closed: d.Closed}
+	c := *d
+	c.Parameters, c.Ignored = slices.Clone(d.Parameters), slices.Clone(d.Ignored)
+	s.definitions[d.Command] = &c
 	return nil
 }
 
@@ -182,6 +184,15 @@ func (s *Set) Commands() []string {
 		return nil
 	}
 	return slices.Sorted(maps.Keys(s.definitions))
+}
+
+// Ignored returns the keys of all files that mean nothing, and may be misspelt, for a program to log when it starts.
+func (s *Set) Ignored() []*FileError {
+	var all []*FileError
+	for _, command := range s.Commands() {
+		all = append(all, s.definitions[command].Ignored...)
+	}
+	return all
 }
 
 // Check returns nil, or an [*Error] with all that is wrong with the parameters of m. A command without a definition is

@@ -32,7 +32,11 @@ func serve() error {
 	}
 	mux := dispatcher.New(dispatcher.Config{})
 	mux.HandleFunc("FETCH_USER", fetchUser)
-	if err := mux.AddDefaults(dispatcher.Service{Name: "store", Stop: func(bool) { loop.Stop(nil) }}); err != nil {
+	if err := mux.AddDefaults(dispatcher.Service{Name: "store", Stop: func(quitting bool) {
+		if !quitting {
+			loop.Stop(nil)
+		}
+	}}); err != nil {
 		return err
 	}
 	if _, err := unixsock.Listen(loop, path, connection.Messages(mux, connection.MessageConfig{}), unixsock.ListenConfig{}); err != nil {
