@@ -163,7 +163,8 @@ func (mux *Mux) HandleMessage(from message.Sender, m *message.Message) error {
 	if t == nil {
 		t = mux.current()
 	}
-	found := t.search(m)
+	var found search
+	found.start(t, m)
 	match := mux.next(&found)
 	if match == nil {
 		return mux.handleUnknown(found.table, from, m)
@@ -195,7 +196,7 @@ func (mux *Mux) next(s *search) *match {
 		if now == s.table {
 			break
 		}
-		s.continueIn(now)
+		s.start(now, s.message)
 		m = s.next()
 	}
 	return m

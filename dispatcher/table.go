@@ -93,16 +93,12 @@ type search struct {
 	skipped bool   // because it is removed
 }
 
-func (t *table) search(m *message.Message) search {
-	return search{message: m, table: t, exact: t.exact[m.Command()], others: t.others}
-}
-
-// continueIn goes on in another table, behind the last match.
-func (s *search) continueIn(t *table) {
-	last := s.last
-	*s = t.search(s.message)
-	if s.last = last; last != nil {
-		s.exact, s.others = behind(s.exact, last), behind(s.others, last)
+// start begins a search, or goes on in another table, behind the last match.
+func (s *search) start(t *table, m *message.Message) {
+	s.message, s.table, s.skipped = m, t, false
+	s.exact, s.others = t.exact[m.Command()], t.others
+	if s.last != nil {
+		s.exact, s.others = behind(s.exact, s.last), behind(s.others, s.last)
 	}
 }
 
