@@ -182,7 +182,7 @@ func isZero(number string) bool {
 	return true
 }
 
-// numberLength returns how many bytes at the begin of s are a JSON number (RFC 8259, section 6), 0 when there
+// numberLength returns how many bytes at the beginning of s are a JSON number (RFC 8259, section 6), 0 when there
 // is none.
 func numberLength(s string) int {
 	i := 0
@@ -218,7 +218,7 @@ func numberLength(s string) int {
 	return i
 }
 
-// digits returns how many bytes at the begin of s are digits.
+// digits returns how many bytes at the beginning of s are digits.
 func digits(s string) int {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {

@@ -205,7 +205,7 @@ func (j *jsonReader) decode(start, at int) (string, error) {
 	return "", syntaxError(start-1, "no closing quote")
 }
 
-// appendEscaped decodes the escape sequence at the begin of s and returns its length, 0 when it is none.
+// appendEscaped decodes the escape sequence at the beginning of s and returns its length, 0 when it is none.
 func appendEscaped(b *strings.Builder, s string) int {
 	if len(s) < 2 {
 		return 0
@@ -235,7 +235,7 @@ func appendEscaped(b *strings.Builder, s string) int {
 	return 2 * len(`\u0000`)
 }
 
-// hexRune decodes `\uXXXX` at the begin of s.
+// hexRune decodes a backslash, a u and four hexadecimal digits at the beginning of s.
 func hexRune(s string) (r rune, ok bool) {
 	if len(s) < len(`\u0000`) || s[:2] != `\u` {
 		return 0, false
