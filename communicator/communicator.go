@@ -78,7 +78,8 @@ type Communicator struct {
 	armed     int64 // when the timer descriptor fires; 0 is never
 	marked    []*Handle
 	closing   []*Handle
-	woke      bool // this turn made another goroutine runnable
+	woke      bool  // this turn made another goroutine runnable
+	limit     int64 // when a shutdown has to be over; 0 is none
 
 	life     atomic.Int32
 	loopID   atomic.Uint64 // the goroutine of Run
@@ -86,7 +87,7 @@ type Communicator struct {
 	posts    posts
 	stats    Stats
 
-	readBuffer, writeBuffer []byte
+	readBuffer, rawBuffer, writeBuffer []byte
 }
 
 // life of a loop
@@ -363,6 +364,15 @@ func (c *Communicator) ReadBuffer() []byte {
 	return c.readBuffer
 }
 
+// RawBuffer is another BufferSize bytes, for a transport that makes something else of what it reads or
+// writes, as TLS does. What is in them is valid until its Read or Write returns. Only for use on the loop.
+func (c *Communicator) RawBuffer() []byte {
+	if c.rawBuffer == nil {
+		c.rawBuffer = make([]byte, BufferSize)
+	}
+	return c.rawBuffer
+}
+
 // WriteBuffer is where output is composed, shared by all sources of the loop. It is empty between
 // callbacks and has room for BufferSize bytes; whoever appends to it takes that out again before
 // its callback returns, and touches nothing in front of it. Only for use on the loop.
@@ -371,6 +381,15 @@ func (c *Communicator) WriteBuffer() *[]byte {
 		c.writeBuffer = make([]byte, 0, BufferSize)
 	}
 	return &c.writeBuffer
+}
+
+// Now is the time that the loop read last, when the callback that is running now began: cheaper than
+// time.Now, and of use for time-outs. Only for use on the loop.
+func (c *Communicator) Now() time.Time {
+	if c.life.Load() != running {
+		return time.Now()
+	}
+	return c.start.Add(time.Duration(c.now))
 }
 
 // clock is the time since the loop was made; it reads only the monotonic clock.

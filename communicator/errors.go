@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 )
 
 var (
@@ -22,6 +23,9 @@ var (
 	ErrNotPointer = errors.New("communicator: the source can't be compared: use a pointer")
 	// ErrOnLoop is returned by Do on the loop's own goroutine, where it would wait for itself.
 	ErrOnLoop = errors.New("communicator: Do was called on the loop's goroutine")
+	// ErrShutdownTimeout is returned by Run when what was asked to end has not within the limit given
+	// to Shutdown; errors.Is(err, os.ErrDeadlineExceeded) holds.
+	ErrShutdownTimeout = fmt.Errorf("communicator: shutdown: %w", os.ErrDeadlineExceeded)
 	// ErrQueueFull is returned by Post when Config.MaxPosted functions wait.
 	ErrQueueFull = errors.New("communicator: too many posted functions wait")
 )

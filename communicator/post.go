@@ -140,8 +140,7 @@ func (c *Communicator) Do(ctx context.Context, f func() error) error {
 // Stop lets Run return cause when the callback that is running now has returned. The first cause
 // counts. It may be called from any goroutine, before Run too.
 //
-// Stop is abrupt: what streams hold for slow peers is lost. To lose nothing, close what is in the
-// loop (listeners, timers, streams gracefully) and let Run end by itself.
+// Stop is abrupt: what streams hold for slow peers is lost. To lose nothing, use Shutdown.
 func (c *Communicator) Stop(cause error) {
 	c.posts.mu.Lock()
 	defer c.posts.mu.Unlock()

@@ -60,6 +60,12 @@ type CloseHandler interface {
 	HandleClose(h *Handle, cause error)
 }
 
+// ShutdownHandler is a source that has something to finish before it leaves the loop: see
+// Communicator.Shutdown. It ends itself, by Handle.Remove, when it has.
+type ShutdownHandler interface {
+	HandleShutdown(h *Handle)
+}
+
 // Interest is a set of what a descriptor is watched for.
 type Interest uint8
 

@@ -18,6 +18,9 @@ func (c *Communicator) turn() error {
 	c.dispatch()
 	c.runPosts()
 	c.closeRemoved()
+	if c.limit > 0 && c.now >= c.limit {
+		c.Stop(ErrShutdownTimeout)
+	}
 	return nil
 }
 
@@ -80,6 +83,9 @@ func (c *Communicator) fallAsleep() bool {
 // the descriptor stays as it is: one wake-up for nothing is cheaper than a system call each turn.
 func (c *Communicator) armTimer() {
 	next, ok := c.deadlines.Next()
+	if c.limit > 0 && (!ok || c.limit < next) {
+		next, ok = c.limit, true
+	}
 	switch {
 	case !ok && c.armed == 0:
 		return

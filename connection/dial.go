@@ -58,7 +58,11 @@ func (s *Stream) attach(t Transport, err error) {
 		return
 	}
 	s.transport = t
+	s.look()
 	if err = s.handle.Rebind(); err == nil {
+		err = s.addWriter()
+	}
+	if err == nil {
 		s.update()
 		if s.state&closing == 0 {
 			err = s.opened()
@@ -66,7 +70,7 @@ func (s *Stream) attach(t Transport, err error) {
 	}
 	if err == nil && s.handle.Active() {
 		switch {
-		case s.out != nil:
+		case s.waits():
 			err = s.flush()
 		case s.state&closing != 0:
 			err = s.linger()
@@ -297,6 +301,9 @@ func (d *dialling) finish(socket *Socket, err error) {
 	}
 }
 
+// HandleShutdown leaves it to who dials.
+func (d *dialling) HandleShutdown(*communicator.Handle) {}
+
 // HandleClose ends the dialling when the loop ends.
 func (d *dialling) HandleClose(_ *communicator.Handle, cause error) { d.finish(nil, cause) }
 
@@ -310,6 +317,8 @@ type trying struct {
 func (t *trying) FD() int { return t.socket.FD() }
 
 func (t *trying) Close() error { return t.socket.Close() }
+
+func (t *trying) HandleShutdown(*communicator.Handle) {}
 
 func (t *trying) HandleWrite(h *communicator.Handle) error {
 	d := t.dialling

@@ -27,6 +27,12 @@ var (
 	// ErrCloseTimeout is the cause when a closing stream couldn't write what it held within
 	// CloseTimeout; errors.Is(err, os.ErrDeadlineExceeded) holds.
 	ErrCloseTimeout error = &timeoutError{"connection: unwritten output at close: i/o timeout"}
+	// ErrIdleTimeout closes a stream on which nothing came and went for IdleTimeout; errors.Is(err,
+	// os.ErrDeadlineExceeded) holds.
+	ErrIdleTimeout error = &timeoutError{"connection: idle: i/o timeout"}
+	// ErrReadTimeout closes a stream whose peer didn't finish within ReadTimeout what it had begun, or
+	// by the time that SetReadDeadline has set; errors.Is(err, os.ErrDeadlineExceeded) holds.
+	ErrReadTimeout error = &timeoutError{"connection: read: i/o timeout"}
 	// ErrDialTimeout is the cause when a connection didn't come about within its time limit;
 	// errors.Is(err, os.ErrDeadlineExceeded) holds.
 	ErrDialTimeout error = &timeoutError{"connection: dial: i/o timeout"}

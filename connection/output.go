@@ -26,12 +26,34 @@ func (o *output) add(p []byte) {
 	o.buf = append(o.buf, p...)
 }
 
-// QueuedBytes is how many bytes of output wait for the peer.
+// QueuedBytes is how many bytes of output wait for the peer. What a transport makes of them itself, as TLS does, counts as
+// what has become of it.
 func (s *Stream) QueuedBytes() int {
-	if s.out == nil {
-		return 0
+	n := 0
+	if s.out != nil {
+		n = len(s.out.waiting())
 	}
-	return len(s.out.waiting())
+	if s.state&keeping != 0 {
+		n += s.transport.(keeper).Unsent()
+	}
+	return n
+}
+
+// waits tells whether output waits for the peer.
+func (s *Stream) waits() bool {
+	return s.out != nil || s.state&keeping != 0 && s.transport.(keeper).Unsent() > 0
+}
+
+// Written is how many bytes Write has taken: those that have gone and those that wait.
+func (s *Stream) Written() uint64 {
+	n := s.sent
+	if s.out != nil {
+		n += uint64(len(s.out.waiting()))
+	}
+	if s.state&corking != 0 {
+		n += uint64(len(*s.Loop().WriteBuffer()))
+	}
+	return n
 }
 
 // Write takes all of p: what the kernel doesn't take at once waits in memory. It returns len(p) and
@@ -98,23 +120,22 @@ func (s *Stream) writeCollected() error {
 // write hands p to the kernel, and lets wait what it doesn't take.
 func (s *Stream) write(p []byte) error {
 	if s.out == nil && s.transport != nil {
-		n, err := s.transport.Write(p)
-		s.sent += uint64(n)
-		if err != nil && err != ErrWouldBlock { //nolint:errorlint // by contract the sentinel itself
+		n, err := s.put(p)
+		if err != nil {
 			return err
 		}
 		p = p[n:]
-		if len(p) == 0 {
-			return nil
-		}
 	}
 	if len(p) == 0 {
+		if s.state&keeping != 0 {
+			s.update()
+		}
 		return nil
 	}
 	if s.out == nil {
 		s.out = &output{}
 	}
-	waiting := len(s.out.waiting()) + len(p)
+	waiting := s.QueuedBytes() + len(p)
 	if waiting > s.config.MaxOutput {
 		return ErrOutputLimit
 	}
@@ -126,28 +147,52 @@ func (s *Stream) write(p []byte) error {
 	return nil
 }
 
+// put hands p to the transport, as much as it takes and the rate allows.
+func (s *Stream) put(p []byte) (n int, err error) {
+	if s.limits != nil {
+		if p = s.limits.mayWrite(s, p); len(p) == 0 {
+			return 0, nil
+		}
+	}
+	n, err = s.transport.Write(p)
+	s.sent += uint64(n)
+	if s.limits != nil {
+		s.limits.wrote(s, n)
+	}
+	if err == ErrWouldBlock { //nolint:errorlint // by contract the sentinel itself
+		err = nil
+	}
+	return n, err
+}
+
 // flush writes what waits, as much as the kernel takes.
 func (s *Stream) flush() error {
-	if s.out == nil {
+	if !s.waits() {
 		return nil
 	}
-	n, err := s.transport.Write(s.out.waiting())
-	s.sent += uint64(n)
-	if err != nil && err != ErrWouldBlock { //nolint:errorlint // by contract the sentinel itself
-		return err
+	if s.state&keeping != 0 {
+		if err := s.transport.(keeper).Flush(); err != nil && err != ErrWouldBlock { //nolint:errorlint // by contract the sentinel itself
+			return err
+		}
 	}
-	s.out.gone += n
-	waiting := len(s.out.waiting())
+	if s.out != nil {
+		n, err := s.put(s.out.waiting())
+		if err != nil {
+			return err
+		}
+		if s.out.gone += n; len(s.out.waiting()) == 0 {
+			s.out = nil
+		}
+	}
+	waiting := s.QueuedBytes()
 	if s.state&held != 0 && waiting <= s.config.HighWater/2 {
 		s.state &^= held
 		s.handAgain()
 	}
+	s.update()
 	if waiting > 0 {
-		s.update()
 		return nil
 	}
-	s.out = nil
-	s.update()
 	return s.drained()
 }
 
@@ -176,7 +221,7 @@ func (s *Stream) CloseWrite() {
 	}
 	err := s.writeCollected()
 	s.state |= endWriting
-	if err == nil && s.out == nil && s.transport != nil {
+	if err == nil && s.transport != nil && !s.waits() {
 		err = s.endWrite()
 	}
 	if err != nil {
@@ -189,8 +234,15 @@ func (s *Stream) endWrite() error {
 		return nil
 	}
 	s.state |= wroteEnd
+	if s.writer != nil {
+		s.writer.Remove(nil) // its descriptor is closed now
+		s.writer = nil
+	}
 	if t, ok := s.transport.(closeWriter); ok {
-		return t.CloseWrite()
+		if err := t.CloseWrite(); err != nil {
+			return err
+		}
+		s.update() // the end itself may have to wait
 	}
 	return nil
 }
@@ -211,9 +263,15 @@ func (s *Stream) Close() {
 	s.state |= closing
 	s.in = nil
 	s.handle.SetEnabled(true)
-	s.handle.SetDeadline(time.Now().Add(s.config.CloseTimeout))
+	end := time.Now().Add(s.config.CloseTimeout)
+	if s.limits != nil {
+		s.limits.close(s, end)
+	} else {
+		s.handle.SetDeadline(end)
+	}
 	s.update()
-	if s.out != nil {
+	s.readOn()
+	if s.waits() {
 		return
 	}
 	if s.transport == nil {

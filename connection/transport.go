@@ -15,10 +15,23 @@ import (
 // Transport moves bytes through one descriptor and never blocks. Whatever a Stream runs on is one.
 //
 // Read returns io.EOF when the peer has ended its side, and ErrWouldBlock when there is nothing to
-// read. Write may take less than all, with or without ErrWouldBlock. Close is called once. A
-// transport that can end its writing side alone has a method CloseWrite() error; one that has
-// addresses, LocalAddr and RemoteAddr as net.Conn has them. A type that embeds a Transport loses
-// these, and has to have them itself.
+// read. Write may take less than all, with or without ErrWouldBlock. Close is called once.
+//
+// What else a transport can do it says by having more methods, which a Stream looks for once. A type that
+// embeds a Transport loses these, and has to have them itself.
+//
+//	CloseWrite() error               ends the writing side alone
+//	LocalAddr, RemoteAddr() net.Addr as net.Conn has them
+//	WriteFD() int                    the descriptor for writing, if it is another than FD; Close, and CloseWrite, close it
+//	Consumed(left int) error         told after each delivery how many bytes the handler has left
+//
+// One that keeps bytes itself, as TLS does, has all of these:
+//
+//	Readable() bool                  Read would return something, whatever the descriptor says
+//	Unsent() int                     how many bytes wait that Write, or CloseWrite, has taken
+//	Flush() error                    writes them; ErrWouldBlock if some still wait
+//
+// While bytes are unsent its Write takes none.
 type Transport interface {
 	FD() int
 	io.ReadWriteCloser
@@ -29,6 +42,16 @@ type closeWriter interface{ CloseWrite() error }
 type addresses interface {
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr
+}
+
+type writeDescriptor interface{ WriteFD() int }
+
+type consumer interface{ Consumed(left int) error }
+
+type keeper interface {
+	Readable() bool
+	Unsent() int
+	Flush() error
 }
 
 // Serve puts a layer on a transport that was accepted, on the loop's goroutine. It owns the
