@@ -38,6 +38,16 @@ var (
 	ErrDialTimeout error = &timeoutError{"connection: dial: i/o timeout"}
 	// ErrNoAddress is the cause when there was nothing to dial: a name without an address.
 	ErrNoAddress = errors.New("connection: dial: no address")
+	// ErrQueueFull is returned by Permanent.Send when as many messages wait as MaxQueued and
+	// MaxQueuedBytes allow.
+	ErrQueueFull = errors.New("connection: too many messages wait for the connection")
+	// ErrExpired is why a message was not delivered that has waited for longer than it is valid.
+	ErrExpired = errors.New("connection: the message has expired")
+	// ErrInDoubt is why a message counts as not delivered that was sent, and whose connection has ended
+	// before it was known to have arrived: the peer may have handled it, or not.
+	ErrInDoubt = errors.New("connection: the connection has ended before the message was acknowledged")
+	// ErrPauses is returned for a list of pauses that can't be read.
+	ErrPauses = errors.New("connection: not a list of pauses")
 	// ErrConsumed is the cause when a handler says that it consumed fewer bytes than none or more
 	// than it was given.
 	ErrConsumed = errors.New("connection: the handler consumed what it was not given")

@@ -43,6 +43,7 @@ const (
 	writeSlowed                         // writing waits for its rate
 	keeping                             // the transport is a keeper
 	minding                             // the transport is a consumer
+	steered                             // the layer above ends it at a shutdown
 )
 
 // NewStream puts a stream on a connected transport, which it owns from then on: also when it
@@ -195,10 +196,18 @@ func (s *Stream) handAgain() {
 	s.handle.MarkReadable()
 }
 
-// readOn sees to it that what the transport keeps is read, though its descriptor may have nothing.
+// readOn sees to it that what the transport keeps moves on: that input is read though the descriptor
+// may have nothing, and that what reading has made it send is sent.
 func (s *Stream) readOn() {
-	if s.state&keeping != 0 && s.state&eof == 0 && s.transport.(keeper).Readable() {
+	if s.state&keeping == 0 {
+		return
+	}
+	t := s.transport.(keeper)
+	if s.state&eof == 0 && t.Readable() {
 		s.handle.MarkReadable()
+	}
+	if t.Unsent() > 0 {
+		s.update()
 	}
 }
 

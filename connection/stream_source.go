@@ -50,8 +50,12 @@ func (src *streamSource) HandleTimeout(*communicator.Handle) error {
 	return s.closeTimedOut()
 }
 
-// HandleShutdown closes the stream gracefully.
-func (src *streamSource) HandleShutdown(*communicator.Handle) { (*Stream)(src).Close() }
+// HandleShutdown closes the stream gracefully, unless that is left to the layer above.
+func (src *streamSource) HandleShutdown(*communicator.Handle) {
+	if src.state&steered == 0 {
+		(*Stream)(src).Close()
+	}
+}
 
 func (s *Stream) closeTimedOut() error {
 	if s.waits() {
@@ -77,7 +81,8 @@ func (src *streamSource) Close() error {
 		_ = s.transport.(keeper).Flush()
 	}
 	if s.out != nil { // what the kernel takes without waiting is not lost when the loop is stopped
-		_, _ = s.transport.Write(s.out.waiting())
+		n, _ := s.transport.Write(s.out.waiting())
+		s.sent += uint64(n)
 	}
 	return s.transport.Close()
 }

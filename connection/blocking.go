@@ -1,0 +1,217 @@
+//go:build linux
+
+package connection
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/eventdispatcher-go/eventdispatcher/message"
+)
+
+// BlockingConfig says how a blocking client behaves. The zero value is right for most.
+type BlockingConfig struct {
+	// IsReply tells whether what has come is the reply to a request. What is none goes to Other. Nil: the
+	// first message that comes is the reply, as with a peer that speaks only when it is spoken to.
+	IsReply func(request, came *message.Message) bool
+	// Other is called, on the goroutine of the call, for each message that is no reply. Nil: it is dropped.
+	Other func(came *message.Message)
+	// MaxInput is the longest line that is read, in bytes; a longer one ends the connection with
+	// ErrInputLimit. Zero: DefaultMaxInput.
+	MaxInput int
+	// Parser says what is accepted as a message; a line that is none is an error of the call. Zero: what
+	// message.Parse accepts, but with MaxInput as the longest message.
+	Parser message.Parser
+	// Form is the form of the messages that are sent. Zero: text.
+	Form message.Form
+}
+
+// Blocking is a client that sends a message and waits for the reply. It needs no loop, and all its methods may be
+// called from any goroutine: for a program that has one thing to ask, a test, or a goroutine beside a loop. On a loop it
+// would hold up everything: use Permanent there.
+//
+// Messages carry no number that a reply could be known by, so one call is made at a time, and the others
+// wait. When a call fails, or its context ends, its connection is closed, because its reply may still come;
+// the next call dials. A call is never repeated: the peer may have handled the request.
+type Blocking struct {
+	dial   func(context.Context) (io.ReadWriteCloser, error)
+	config BlockingConfig
+	turn   chan struct{} // whose it is holds what is in it
+
+	mu     sync.Mutex
+	conn   io.ReadWriteCloser // nil: none
+	closed bool
+
+	lines *bufio.Reader // of conn; these belong to who has the turn
+	buf   []byte
+}
+
+// NewBlocking makes a client that dials when it is first used. dial makes a blocking connection of any kind; Close of it
+// has to end a Read and a Write under way, as that of a net.Conn does:
+//
+//	client := connection.NewBlocking(func(ctx context.Context) (io.ReadWriteCloser, error) {
+//		return new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:4040") // or a tls.Dialer
+//	}, connection.BlockingConfig{})
+func NewBlocking(dial func(context.Context) (io.ReadWriteCloser, error), config BlockingConfig) *Blocking {
+	if dial == nil {
+		panic("connection: nil dial function")
+	}
+	setDefault(&config.MaxInput, DefaultMaxInput)
+	setDefault(&config.Parser.MaxSize, config.MaxInput)
+	return &Blocking{dial: dial, config: config, turn: make(chan struct{}, 1)}
+}
+
+// Call sends a message and waits for the reply. Its errors are context.Cause(ctx), a *message.Error for a
+// message that can't be written or a line that is none, ErrInputLimit, ErrClosed after Close, io.ErrUnexpectedEOF
+// when the peer has ended the connection, and those of the connection. A peer that didn't understand replies INVALID or
+// UNKNOWN, which is no error here.
+func (b *Blocking) Call(ctx context.Context, m *message.Message) (reply *message.Message, err error) {
+	err = b.talk(ctx, m, func() (err error) {
+		reply, err = b.reply(m)
+		return err
+	})
+	return reply, err
+}
+
+// Send sends a message and waits for no reply. Its errors are those of Call.
+func (b *Blocking) Send(ctx context.Context, m *message.Message) error {
+	return b.talk(ctx, m, func() error { return nil })
+}
+
+// Close closes the connection, and lets a call that is under way, and those that follow, fail with ErrClosed.
+func (b *Blocking) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return b.hangUp()
+}
+
+// hangUp closes the connection, if there is one. The caller holds the lock.
+func (b *Blocking) hangUp() error {
+	if b.conn == nil {
+		return nil
+	}
+	conn := b.conn
+	b.conn = nil
+	return conn.Close()
+}
+
+// talk sends a message, and does what is to be done after it, when it is this call's turn.
+func (b *Blocking) talk(ctx context.Context, m *message.Message, then func() error) error {
+	select {
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	text, err := appendMessage(b.buf[:0], m, b.config.Form)
+	if err != nil {
+		return err
+	}
+	b.buf = append(text, '\n')
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return b.fail(ctx, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	if _, err = conn.Write(b.buf); err == nil {
+		err = then()
+	}
+	if !stop() && err == nil {
+		err = context.Cause(ctx) // the connection is closed; what has come is complete, but the caller has given up
+	}
+	if err != nil {
+		return b.fail(ctx, err)
+	}
+	if cap(b.buf) > DefaultMaxInput {
+		b.buf = nil
+	}
+	return nil
+}
+
+// fail hangs up, and says why.
+func (b *Blocking) fail(ctx context.Context, err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_ = b.hangUp()
+	switch {
+	case b.closed:
+		return ErrClosed
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, io.EOF):
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// connect returns the connection, or makes one.
+func (b *Blocking) connect(ctx context.Context) (io.ReadWriteCloser, error) {
+	b.mu.Lock()
+	conn, closed := b.conn, b.closed
+	b.mu.Unlock()
+	if conn != nil || closed {
+		if closed {
+			return nil, ErrClosed
+		}
+		return conn, nil
+	}
+	conn, err := b.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.lines = bufio.NewReader(conn)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, errors.Join(ErrClosed, conn.Close())
+	}
+	b.conn = conn
+	return conn, nil
+}
+
+// reply reads until the reply has come.
+func (b *Blocking) reply(request *message.Message) (*message.Message, error) {
+	for {
+		line, err := b.line()
+		if err != nil {
+			return nil, err
+		}
+		m, err := b.config.Parser.ParseBytes(line)
+		switch {
+		case errors.Is(err, message.ErrEmpty):
+			continue
+		case err != nil:
+			return nil, err
+		case b.config.IsReply == nil || b.config.IsReply(request, m):
+			return m, nil
+		case b.config.Other != nil:
+			b.config.Other(m)
+		}
+	}
+}
+
+// line reads a line, without its end.
+func (b *Blocking) line() ([]byte, error) {
+	var long []byte
+	for {
+		piece, err := b.lines.ReadSlice('\n')
+		if err == nil && long == nil && len(piece) <= b.config.MaxInput {
+			return bytes.TrimSuffix(piece, []byte("\n")), nil
+		}
+		if len(long)+len(piece) > b.config.MaxInput+1 {
+			return nil, ErrInputLimit
+		}
+		long = append(long, piece...)
+		switch {
+		case err == nil:
+			return bytes.TrimSuffix(long, []byte("\n")), nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		}
+	}
+}
