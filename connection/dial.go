@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -15,8 +16,12 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
-// DefaultDialTimeout is how long a connection may take to come about.
-const DefaultDialTimeout = 10 * time.Second
+const (
+	// DefaultDialTimeout is how long a connection may take to come about.
+	DefaultDialTimeout = 10 * time.Second
+	// DefaultAttemptDelay is the Connection Attempt Delay of RFC 8305, section 5.
+	DefaultAttemptDelay = 250 * time.Millisecond
+)
 
 // Dialer makes connections of one kind to one place: tcp.Dialer, unixsock.Dialer. It can be used
 // any number of times.
@@ -88,13 +93,14 @@ type Connect struct {
 	// Lookup finds what to try. It runs on a goroutine of its own and should return when its
 	// context ends. Nil: Attempts are known.
 	Lookup func(context.Context) ([]Attempt, error)
-	// Attempts are tried one after the other, each when the one before has failed.
+	// Attempts are tried in their order: each when one before has failed, or beside those before when
+	// AttemptDelay has passed. The first to connect is taken and the others are closed.
 	Attempts []Attempt
 	// Timeout bounds all of it. Zero: DefaultDialTimeout.
 	Timeout time.Duration
-	// Share is the least time that an attempt gets while others wait behind it; with more at hand what
-	// is left of Timeout is divided among them. Zero: 2 s, as in package net.
-	Share time.Duration
+	// AttemptDelay is how long an attempt goes on alone before the next one begins beside it. Zero:
+	// DefaultAttemptDelay.
+	AttemptDelay time.Duration
 	// Name and Priority are those of the sources that do the work.
 	Name     string
 	Priority int
@@ -157,7 +163,7 @@ const connectPause = 10 * time.Millisecond
 // Dial does the work, as Dialer says.
 func (c Connect) Dial(loop Loop, done func(Transport, error)) (cancel func(), err error) {
 	setDefault(&c.Timeout, DefaultDialTimeout)
-	setDefault(&c.Share, defaultShare)
+	setDefault(&c.AttemptDelay, DefaultAttemptDelay)
 	d := &dialling{work: c, done: done, end: time.Now().Add(c.Timeout)}
 	options := communicator.Options{Name: c.Name, Priority: c.Priority, Deadline: time.Now()}
 	if c.Lookup != nil {
@@ -179,24 +185,10 @@ type dialling struct {
 	done     func(Transport, error)
 	end      time.Time
 	handle   *communicator.Handle
-	trying   *trying
+	trying   []*trying // in progress, side by side
 	failures []error
 	pausing  error              // why the attempt has to be made again
 	stop     context.CancelFunc // of the look-up; nil when it has ended
-}
-
-// defaultShare is the least time of an attempt.
-const defaultShare = 2 * time.Second
-
-// share is when the attempt that begins now has to be decided: what is left of the time is divided
-// among the attempts that are left.
-func (d *dialling) share() time.Time {
-	now := time.Now()
-	each := d.end.Sub(now) / time.Duration(1+len(d.work.Attempts))
-	if end := now.Add(max(each, d.work.Share)); end.Before(d.end) {
-		return end
-	}
-	return d.end
 }
 
 func (d *dialling) FD() int { return communicator.NoFD }
@@ -228,26 +220,25 @@ func (d *dialling) lookup(loop Loop) {
 
 // HandleTimeout makes the next attempt, or ends the dialling.
 func (d *dialling) HandleTimeout(*communicator.Handle) error {
-	over := d.stop != nil || !time.Now().Before(d.end)
-	switch t := d.trying; {
-	case t != nil:
-		d.trying = nil
-		t.fail(ErrDialTimeout)
-	case over:
-		d.failures = append(d.failures, ErrDialTimeout, d.pausing)
-	}
-	if over {
-		d.finish(nil, errors.Join(d.failures...))
-	} else {
+	if d.stop == nil && time.Now().Before(d.end) {
 		d.next()
+		return nil
 	}
+	if len(d.trying) == 0 {
+		d.failures = append(d.failures, ErrDialTimeout)
+	}
+	for _, t := range d.trying {
+		t.fail(ErrDialTimeout)
+	}
+	d.finish(nil, errors.Join(append(d.failures, d.pausing)...))
 	return nil
 }
 
-// next makes attempts until one is in progress, or succeeds, or none is left.
+// next makes attempts until one more is in progress, or succeeds, or none is left.
 func (d *dialling) next() {
 	for len(d.work.Attempts) > 0 {
 		socket, err := d.work.Attempts[0]()
+		d.pausing = nil
 		switch {
 		case err == nil:
 			d.finish(socket, nil)
@@ -258,23 +249,36 @@ func (d *dialling) next() {
 			return
 		case errors.Is(err, ErrInProgress):
 			d.work.Attempts = d.work.Attempts[1:]
-			d.trying = &trying{dialling: d, socket: socket}
-			d.trying.handle, err = d.handle.Loop().Add(d.trying, communicator.Options{Name: d.work.Name, Priority: d.work.Priority})
+			t := &trying{dialling: d, socket: socket}
+			t.handle, err = d.handle.Loop().Add(t, communicator.Options{Name: d.work.Name, Priority: d.work.Priority})
 			if err == nil {
-				d.handle.SetDeadline(d.share())
+				d.trying = append(d.trying, t)
+				d.handle.SetDeadline(d.nextTime())
 				return
 			}
-			d.trying = nil
 			_ = socket.Close()
 		default:
 			d.work.Attempts = d.work.Attempts[1:]
 		}
 		d.failures = append(d.failures, err)
 	}
+	if len(d.trying) > 0 {
+		d.handle.SetDeadline(d.end)
+		return
+	}
 	if d.failures == nil {
 		d.failures = []error{ErrNoAddress}
 	}
 	d.finish(nil, errors.Join(d.failures...))
+}
+
+// nextTime is when the next attempt begins, if there is one.
+func (d *dialling) nextTime() time.Time {
+	next := time.Now().Add(d.work.AttemptDelay)
+	if len(d.work.Attempts) > 0 && next.Before(d.end) {
+		return next
+	}
+	return d.end
 }
 
 // finish ends the dialling; with neither a socket nor an error nobody wants to hear of it.
@@ -288,10 +292,10 @@ func (d *dialling) finish(socket *Socket, err error) {
 		d.stop()
 		d.stop = nil
 	}
-	if d.trying != nil {
-		d.trying.handle.Remove(nil)
-		d.trying = nil
+	for _, t := range d.trying {
+		t.handle.Remove(nil)
 	}
+	d.trying = nil
 	d.handle.Remove(nil)
 	switch {
 	case socket != nil:
@@ -322,7 +326,7 @@ func (t *trying) HandleShutdown(*communicator.Handle) {}
 
 func (t *trying) HandleWrite(h *communicator.Handle) error {
 	d := t.dialling
-	d.trying = nil
+	d.trying = slices.DeleteFunc(d.trying, func(other *trying) bool { return other == t })
 	err := sys.ConnectError(t.socket.FD())
 	if err == nil && !t.socket.unix && t.socket.LocalAddr().String() == t.socket.RemoteAddr().String() {
 		// TCP connects a socket to itself when the kernel has chosen the very port that is dialled.

@@ -149,7 +149,7 @@ func TestConnectPastABlackHole(t *testing.T) {
 	defer l.Close()
 	o := connect(t, connection.Connect{
 		Attempts: []connection.Attempt{connection.TCPAttempt(blackHole(t), nil), connection.TCPAttempt(addrPort(l), nil)},
-		Timeout:  time.Second, Share: time.Millisecond,
+		Timeout:  time.Second, AttemptDelay: time.Millisecond,
 	})
 	if o.err != nil {
 		t.Fatal(o.err)

@@ -55,6 +55,9 @@ var (
 	ErrNoProgress = errors.New("connection: the split function makes no progress")
 	// ErrSize is returned by Send for a message that is longer than a datagram may be.
 	ErrSize = errors.New("connection: the message is too long for a datagram")
+	// ErrNotCounted is returned for a ListenConfig with MaxConnections and an Acceptor whose
+	// connections can't be counted: one that is no SocketAcceptor and doesn't embed one.
+	ErrNotCounted = errors.New("connection: MaxConnections for an acceptor that doesn't count")
 	// ErrNotDescriptor is returned for a net.Listener or net.Conn that has no descriptor to watch.
 	ErrNotDescriptor = errors.New("connection: it is no syscall.Conn")
 )

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,14 +23,6 @@ const (
 	AcceptPause = 100 * time.Millisecond
 )
 
-// Acceptor takes connections from one descriptor and never blocks; with nothing to accept it
-// answers ErrWouldBlock. One that is an io.Closer is closed with its Listener; one that has a
-// method Addr() net.Addr lends it to the Listener.
-type Acceptor interface {
-	FD() int
-	Accept() (Transport, error)
-}
-
 // ListenConfig says how a Listener behaves. The zero value is right for most.
 type ListenConfig struct {
 	// Name is for people. Empty: "listener", the network and the address.
@@ -38,6 +31,12 @@ type ListenConfig struct {
 	Priority int
 	// Batch is how many connections are accepted in one callback. Zero: DefaultBatch.
 	Batch int
+	// MaxConnections is how many of the accepted connections may be open at once. At the limit the
+	// listener stops accepting: what comes waits in the kernel's backlog, and when that is full at the
+	// peer. It goes on when one is closed. A connection counts until its socket is closed, also one that
+	// lingers, that is secured by TLS, or that was given to another loop. Zero: no limit but the process's
+	// descriptors.
+	MaxConnections int
 	// Closed is called, once, when the listener is closed; cause as for CloseHandler. Nil: a
 	// failure is logged.
 	Closed func(l *Listener, cause error)
@@ -47,7 +46,8 @@ type ListenConfig struct {
 //
 // When descriptors run out (EMFILE, ENFILE) the listener gives up one that it holds in reserve, to
 // accept one waiting connection and close it, so that its peer learns at once; then it rests for
-// AcceptPause. It never spins, goes on by itself, and logs the shortage once.
+// AcceptPause. It never spins, goes on by itself, and logs the shortage once. With
+// ListenConfig.MaxConnections it needn't come to that.
 type Listener struct {
 	handle   *communicator.Handle
 	acceptor Acceptor
@@ -56,8 +56,12 @@ type Listener struct {
 	reserve  int
 	accepted uint64
 	refused  uint64
+	waits    uint64
 	failures logger.Limited
 	short    bool // of descriptors or memory, and it has been logged
+
+	open atomic.Int64 // connections; where they are closed is their business
+	full atomic.Bool  // MaxConnections are open: who closes one has to wake the listener
 }
 
 // NewListener lets serve have each connection that the acceptor, which it owns from then on, takes.
@@ -69,7 +73,15 @@ func NewListener(loop Loop, a Acceptor, serve Serve, config ListenConfig) (*List
 	setDefault(&config.Batch, DefaultBatch)
 	l := &Listener{acceptor: a, serve: serve, config: config, reserve: sys.NoFD}
 	var err error
-	if l.reserve, err = sys.OpenReserve(); err == nil {
+	if c, ok := a.(counter); ok {
+		c.countFor(l)
+	} else if config.MaxConnections > 0 {
+		err = ErrNotCounted
+	}
+	if err == nil {
+		l.reserve, err = sys.OpenReserve()
+	}
+	if err == nil {
 		l.handle, err = loop.Add((*listenerSource)(l), communicator.Options{Name: config.Name, Priority: config.Priority})
 	}
 	if err != nil {
@@ -88,6 +100,29 @@ func ListenOn(loop Loop, listener net.Listener, serve Serve, config ListenConfig
 	return NewListener(loop, &netAcceptor{SocketAcceptor{fd: fd}, listener}, serve, config)
 }
 
+// ListenFD accepts the connections of a listening stream socket that somebody else has made, such as a
+// service manager: see package activation. It owns the descriptor from then on, also when it returns an
+// error, and makes it non-blocking and close-on-exec. A Unix socket's file stays when the listener is
+// closed: it belongs to who has made it. The error is a *net.OpError: of ENOTSOCK, of EPROTOTYPE for a
+// socket that is no stream, of EINVAL for one that doesn't listen.
+func ListenFD(loop Loop, fd int, serve Serve, config ListenConfig) (*Listener, error) {
+	err := sys.CheckKind(fd, sys.Stream)
+	if err == nil {
+		err = sys.CheckListening(fd)
+	}
+	if err == nil {
+		err = sys.CloseOnExec(fd)
+	}
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: "fd", Err: errors.Join(err, sys.Close(fd))}
+	}
+	a, err := NewSocketAcceptor(fd)
+	if err != nil {
+		return nil, err
+	}
+	return NewListener(loop, a, serve, config)
+}
+
 // Addr is the address on which connections are accepted; nil if the acceptor has none.
 func (l *Listener) Addr() net.Addr {
 	if a, ok := l.acceptor.(interface{ Addr() net.Addr }); ok {
@@ -104,6 +139,13 @@ func (l *Listener) Accepted() uint64 { return l.accepted }
 
 // Refused is how many connections were closed at once because descriptors had run out.
 func (l *Listener) Refused() uint64 { return l.refused }
+
+// Open is how many of the accepted connections are open. Of an Acceptor that is no SocketAcceptor, and
+// doesn't embed one, it is 0.
+func (l *Listener) Open() int { return int(l.open.Load()) }
+
+// Waits is how many times MaxConnections has stopped the accepting.
+func (l *Listener) Waits() uint64 { return l.waits }
 
 // Close stops accepting, at once; the descriptor is closed at the end of the turn. Connections that
 // were accepted live on.
@@ -149,6 +191,9 @@ func (src *listenerSource) HandleTimeout(h *communicator.Handle) error {
 func (src *listenerSource) HandleRead(h *communicator.Handle) error {
 	l := (*Listener)(src)
 	for range l.config.Batch {
+		if l.isFull() {
+			return nil
+		}
 		t, err := l.acceptor.Accept()
 		switch {
 		case err == nil:
@@ -214,60 +259,38 @@ func (l *Listener) rest(cause error) error {
 	return nil
 }
 
-// SocketAcceptor accepts from a listening stream socket, TCP or Unix.
-type SocketAcceptor struct {
-	fd   int
-	peer sys.Sockaddr
-}
-
-// NewSocketAcceptor makes an Acceptor of a listening stream socket and owns its descriptor, which
-// it closes on an error too. What is set on the socket, such as buffer sizes, the kernel hands on
-// to the connections.
-func NewSocketAcceptor(fd int) (*SocketAcceptor, error) {
-	if err := sys.SetNonblock(fd); err != nil {
-		return nil, errors.Join(err, sys.Close(fd))
+// isFull tells whether no more connections may be accepted, and then stops the accepting.
+func (l *Listener) isFull() bool {
+	limit := int64(l.config.MaxConnections)
+	if limit <= 0 || l.open.Load() < limit {
+		return false
 	}
-	return &SocketAcceptor{fd: fd}, nil
-}
-
-// FD is the socket's descriptor.
-func (a *SocketAcceptor) FD() int { return a.fd }
-
-// Accept takes a connection.
-func (a *SocketAcceptor) Accept() (Transport, error) {
-	fd, err := sys.Accept(a.fd, &a.peer)
-	if err != nil {
-		if errors.Is(err, ErrWouldBlock) {
-			return nil, ErrWouldBlock
-		}
-		addr := a.Addr()
-		return nil, &net.OpError{Op: "accept", Net: addr.Network(), Addr: addr, Err: err}
+	// First the flag, then another look: a connection that ends in between sees one or is seen by the
+	// other.
+	l.full.Store(true)
+	if l.open.Load() < limit && l.full.CompareAndSwap(true, false) {
+		return false
 	}
-	return newSocket(fd, &a.peer), nil
+	if l.waits == 0 {
+		l.handle.Loop().Logger().Warn("accepting waits", "listener", l.handle.Name(), "connections", limit)
+	}
+	l.waits++
+	l.handle.Want(communicator.Nothing)
+	return true
 }
 
-// Addr is a *net.TCPAddr or *net.UnixAddr.
-func (a *SocketAcceptor) Addr() net.Addr {
-	var sa sys.Sockaddr
-	_ = sys.LocalAddr(a.fd, &sa)
-	s := Socket{unix: sa.IsUnix()}
-	return s.addr(&sa)
+// ended is told that a connection was closed, on whichever goroutine.
+func (l *Listener) ended() {
+	l.open.Add(-1)
+	if l.full.CompareAndSwap(true, false) {
+		l.wake()
+	}
 }
 
-// Close closes the descriptor.
-func (a *SocketAcceptor) Close() error {
-	fd := a.fd
-	a.fd = sys.NoFD
-	return sys.Close(fd)
-}
-
-// netAcceptor keeps package net's listener, which knows what else is to be done at the end, such as
-// removing a Unix socket's file.
-type netAcceptor struct {
-	SocketAcceptor
-	listener net.Listener
-}
-
-func (a *netAcceptor) Close() error {
-	return errors.Join(a.SocketAcceptor.Close(), a.listener.Close())
+// wake lets the loop go on accepting, if not at once: nobody else would.
+func (l *Listener) wake() {
+	err := l.handle.Loop().Post(func() { l.handle.Want(communicator.Read) })
+	if errors.Is(err, communicator.ErrQueueFull) {
+		time.AfterFunc(AcceptPause, l.wake)
+	}
 }

@@ -64,6 +64,7 @@ type Socket struct {
 	fd     int32
 	unix   bool
 	remote netip.AddrPort // of TCP: it can't be asked for any more when the peer has gone
+	count  *Listener      // that has accepted it and counts it; nil for any other
 }
 
 // NewSocket makes a Transport of a connected stream socket and owns its descriptor, which it closes
@@ -143,6 +144,7 @@ func (s *Socket) CloseWrite() error { return s.wrap("close", sys.Shutdown(int(s.
 func (s *Socket) Close() error {
 	fd := int(s.fd)
 	s.fd = sys.NoFD
+	defer s.uncount()
 	return s.wrap("close", sys.Close(fd))
 }
 

@@ -21,7 +21,12 @@ func TestMain(m *testing.M) { fdtest.Main(m) }
 
 // TestConnections runs the suite of all stream transports.
 func TestConnections(t *testing.T) {
-	conntest.Run(t, conntest.Env{Listen: listen, Nowhere: nowhere, Stuck: stuck})
+	conntest.Run(t, conntest.Env{Listen: listening(0), Nowhere: nowhere, Stuck: stuck})
+}
+
+// TestConnectionsWithDescriptors runs it on connections along which descriptors could be passed.
+func TestConnectionsWithDescriptors(t *testing.T) {
+	conntest.Run(t, conntest.Env{Listen: listening(3), Nowhere: nowhere, Stuck: stuck})
 }
 
 const smallBuffer = 8 << 10
@@ -37,42 +42,61 @@ func socketPath(tb testing.TB) string {
 	return path
 }
 
-func listen(tb testing.TB, loop connection.Loop, serve connection.Serve, small bool) conntest.Endpoint {
-	tb.Helper()
-	path := socketPath(tb)
-	l, err := unixsock.Listen(loop, path, func(loop connection.Loop, t connection.Transport) error {
-		if small {
-			_ = unix.SetsockoptInt(t.FD(), unix.SOL_SOCKET, unix.SO_SNDBUF, smallBuffer)
-		}
-		return serve(loop, t)
-	}, unixsock.ListenConfig{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return conntest.Endpoint{
-		Listener: l,
-		Dialer:   unixsock.Dialer{Path: path},
-		Peer: func() (net.Conn, error) {
-			conn, err := net.Dial("unix", path)
-			if err == nil && small {
-				_ = conn.(*net.UnixConn).SetWriteBuffer(smallBuffer)
+func listening(descriptors int) func(testing.TB, connection.Loop, connection.Serve, bool) conntest.Endpoint {
+	return func(tb testing.TB, loop connection.Loop, serve connection.Serve, small bool) conntest.Endpoint {
+		tb.Helper()
+		path := socketPath(tb)
+		l, err := unixsock.Listen(loop, path, func(loop connection.Loop, t connection.Transport) error {
+			if small {
+				_ = unix.SetsockoptInt(t.FD(), unix.SOL_SOCKET, unix.SO_SNDBUF, smallBuffer)
 			}
-			return conn, err
-		},
+			return serve(loop, t)
+		}, unixsock.ListenConfig{Descriptors: descriptors})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return conntest.Endpoint{
+			Listener: l,
+			Dialer:   unixsock.Dialer{Path: path, Descriptors: descriptors},
+			Peer: func() (net.Conn, error) {
+				conn, err := net.Dial("unix", path)
+				if err == nil && small {
+					_ = conn.(*net.UnixConn).SetWriteBuffer(smallBuffer)
+				}
+				return conn, err
+			},
+		}
 	}
 }
 
-// rawListen is a listening socket that isn't accepted from.
-func rawListen(tb testing.TB, path string, backlog int) (fd int) {
+func unconnected(tb testing.TB) (fd int) {
 	tb.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err == nil {
-		err = unix.Listen(fd, backlog)
-	}
+	return fd
+}
+
+// rawBind is a bound socket of a kind.
+func rawBind(tb testing.TB, path string, kind int) (fd int) {
+	tb.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
+		tb.Fatal(err)
+	}
+	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		_ = unix.Close(fd)
+		tb.Fatal(err)
+	}
+	return fd
+}
+
+// rawListen is a listening socket that isn't accepted from.
+func rawListen(tb testing.TB, path string, backlog int) (fd int) {
+	tb.Helper()
+	fd = rawBind(tb, path, unix.SOCK_STREAM)
+	if err := unix.Listen(fd, backlog); err != nil {
 		_ = unix.Close(fd)
 		tb.Fatal(err)
 	}

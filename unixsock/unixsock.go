@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package unixsock listens and dials on Unix stream sockets, on a loop.
+// Package unixsock listens and dials on Unix sockets, on a loop.
 //
 // It brings transports only; what is put on them (bytes, frames, messages) comes from package
 // connection. A path that begins with @ is a name in the abstract namespace: it has no file, no
@@ -11,14 +11,23 @@
 //	conn, err := connection.DialMessages(loop, unixsock.Dialer{Path: "/run/demo.sock"}, mux, connection.MessageConfig{})
 //
 // It is for processes of one machine; use package tcp between machines.
+//
+// # Who may connect
+//
+// A socket's file has a mode, an owner and a group: [ListenConfig]. What they can't express a
+// [Filter] decides, connection by connection; [PeerCredentials] tells a handler whom it serves.
+//
+// # Descriptors
+//
+// With [ListenConfig].Descriptors and [Dialer].Descriptors, open files go along with the bytes of a
+// stream: [Write] sends them, [Descriptors] takes what has come. The peer needn't be of this
+// package; sendmsg(2) with SCM_RIGHTS is all.
 package unixsock
 
 import (
 	"errors"
 	"net"
 	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
@@ -38,38 +47,61 @@ const (
 type ListenConfig struct {
 	// Listener is what is common to all transports: name, priority, batch.
 	Listener connection.ListenConfig
-	// Mode is the mode of the socket's file. Zero: DefaultMode.
+	// Mode is the mode of the socket's file, whatever the umask. Zero: DefaultMode.
 	Mode os.FileMode
+	// Owner and Group are the owner and the group of the socket's file, each a name or a number.
+	// Another owner needs privileges; a group that the process is not in, too. Empty: those that the
+	// kernel gives a new file.
+	Owner, Group string
 	// Backlog is how many connections may wait to be accepted. Zero: DefaultBacklog.
 	Backlog int
+	// Filter turns connections down by who has made them. Nil: all are served.
+	Filter *Filter
+	// Descriptors is how many descriptors a connection holds at a time: those that came and were not
+	// taken, see Descriptors, and likewise those that wait to be sent, see Write. A message that comes
+	// in two pieces holds its own while those of the next may come already. Zero: none are passed
+	// along, and the kernel closes what a peer sends. Of one that isn't zero the transports are no
+	// *connection.Socket.
+	Descriptors int
 }
 
 // Listen listens on a path and has serve put a layer on each connection. A socket file that a
-// process has left behind is replaced: one to which nobody answers. For one that is in use, and for
-// a file that is no socket, the error is EADDRINUSE. The file is removed when the listener is
-// closed.
+// process has left behind is replaced: one that no process has open. For one that is in use, and
+// for a file that is no socket, the error is EADDRINUSE. For an abstract name with a mode, an owner
+// or a group it is ErrAbstract. An owner or group that the process may not give is EPERM, and one
+// that doesn't exist what package os/user says. The file is removed when the listener is closed.
 func Listen(loop *communicator.Communicator, path string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
-	a := &acceptor{}
+	a := &acceptor{descriptors: config.Descriptors}
 	if err := a.listen(path, config); err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "unix", Addr: &net.UnixAddr{Net: "unix", Name: path}, Err: err}
 	}
-	return connection.NewListener(loop, a, serve, config.Listener)
+	return connection.NewListener(loop, a, config.Filter.serve(serve), config.Listener)
 }
 
-// acceptor removes the socket's file at the end, if it still is the one that it made.
+// acceptor removes the socket's file at the end.
 type acceptor struct {
 	*connection.SocketAcceptor
-	path string
-	file os.FileInfo // nil for an abstract name
+	file        *socketFile
+	descriptors int
+}
+
+func (a *acceptor) Accept() (connection.Transport, error) {
+	t, err := a.SocketAcceptor.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return withDescriptors(t, a.descriptors), nil
+}
+
+// withDescriptors lets descriptors be passed along, if that was asked for.
+func withDescriptors(t connection.Transport, limit int) connection.Transport {
+	if s, ok := t.(*connection.Socket); ok && limit > 0 {
+		return newPassing(s, limit)
+	}
+	return t
 }
 
 func (a *acceptor) listen(path string, config ListenConfig) error {
-	if config.Mode == 0 {
-		config.Mode = DefaultMode
-	}
-	if config.Backlog <= 0 {
-		config.Backlog = DefaultBacklog
-	}
 	var sa sys.Sockaddr
 	if err := sa.SetPath(path); err != nil {
 		return err
@@ -81,59 +113,17 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 	if a.SocketAcceptor, err = connection.NewSocketAcceptor(fd); err != nil {
 		return err
 	}
-	a.path = path
-	if path[0] != '@' {
-		// Of two that replace a stale file at the same time one would remove the other's, and a
-		// socket that is bound and doesn't listen yet looks like a stale one. A folder that can't
-		// be locked can't be helped.
-		if unlock, err := sys.LockFolder(filepath.Dir(path)); err == nil {
-			defer unlock()
-		}
-	}
-	err = sys.SetMode(fd, config.Mode) // so that the file never has a wider one
-	if err == nil {
-		err = sys.Bind(fd, &sa)
-	}
-	if errors.Is(err, syscall.EADDRINUSE) && path[0] != '@' && isStale(path, &sa) {
-		if err = os.Remove(path); err == nil {
-			err = sys.Bind(fd, &sa)
-		}
-	}
-	if err == nil && path[0] != '@' {
-		a.file, err = os.Lstat(path) // from now on Close removes it
-	}
-	if err == nil {
-		err = sys.Listen(fd, config.Backlog)
-	}
-	if err == nil && path[0] != '@' {
-		err = os.Chmod(path, config.Mode.Perm()) // what the umask forbade
-	}
+	a.file, err = bindFile(fd, path, fileOptions{
+		Mode: config.Mode, Owner: config.Owner, Group: config.Group, kind: sys.Stream, backlog: config.Backlog,
+	})
 	if err != nil {
 		return errors.Join(err, a.Close())
 	}
 	return nil
 }
 
-// isStale tells whether path is a socket to which nobody answers.
-func isStale(path string, sa *sys.Sockaddr) bool {
-	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != os.ModeSocket {
-		return false
-	}
-	fd, err := sys.Socket(sa, sys.Stream)
-	if err != nil {
-		return false
-	}
-	err = sys.Connect(fd, sa)
-	_ = sys.Close(fd)
-	return errors.Is(err, syscall.ECONNREFUSED)
-}
-
 func (a *acceptor) Close() error {
-	if a.file != nil {
-		if now, err := os.Lstat(a.path); err == nil && os.SameFile(a.file, now) {
-			_ = os.Remove(a.path) // somebody else may have been faster
-		}
-	}
+	a.file.remove()
 	return a.SocketAcceptor.Close()
 }
 
@@ -146,6 +136,9 @@ type Dialer struct {
 	Timeout time.Duration
 	// Priority is that of the work of dialling; the connection has its own.
 	Priority int
+	// Descriptors is how many descriptors the connection holds at a time, as in ListenConfig. Zero:
+	// none are passed along, and the kernel closes what the peer sends.
+	Descriptors int
 }
 
 // String is the path, for people.
@@ -156,5 +149,5 @@ func (d Dialer) Dial(loop *communicator.Communicator, done func(connection.Trans
 	return connection.Connect{
 		Attempts: []connection.Attempt{connection.UnixAttempt(d.Path, nil)},
 		Timeout:  d.Timeout, Name: "dialling " + d.String(), Priority: d.Priority,
-	}.Dial(loop, done)
+	}.Dial(loop, func(t connection.Transport, err error) { done(withDescriptors(t, d.Descriptors), err) })
 }

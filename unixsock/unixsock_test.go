@@ -149,43 +149,24 @@ func TestLoopHasEnded(t *testing.T) {
 	}
 }
 
-func TestMode(t *testing.T) {
-	old := syscall.Umask(0o027)
-	defer syscall.Umask(old)
-	for config, want := range map[os.FileMode]os.FileMode{
-		0: 0o600, 0o600: 0o600, 0o660: 0o660, 0o666: 0o666, 0o777: 0o777, // the umask doesn't count
-	} {
-		path := socketPath(t)
-		loop := looptest.NewLogging(t, slog.DiscardHandler)
-		l := mustListen(t, loop, path, unixsock.ListenConfig{Mode: config})
-		info, err := os.Lstat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info.Mode().Perm() != want || info.Mode().Type() != os.ModeSocket {
-			t.Errorf("mode %v for %v, want %v", info.Mode(), config, want)
-		}
-		l.Close()
-		looptest.Run(t, loop)
-	}
-}
-
 // TestStaleFile: what a process that was killed left behind doesn't keep the next one from listening.
 func TestStaleFile(t *testing.T) {
-	path := socketPath(t)
-	if err := unix.Close(rawListen(t, path, 1)); err != nil {
-		t.Fatal(err)
-	}
-	if !exists(path) {
-		t.Fatal("there is no stale file to begin with")
-	}
-	loop := looptest.NewLogging(t, slog.DiscardHandler)
-	l := mustListen(t, loop, path, unixsock.ListenConfig{})
-	c := &client{close: l.Close}
-	dial(t, loop, path, c)
-	looptest.Run(t, loop)
-	if c.got != "welcome" {
-		t.Errorf("got %q, ended with %v", c.got, c.cause)
+	for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_SEQPACKET} {
+		path := socketPath(t)
+		if err := unix.Close(rawBind(t, path, kind)); err != nil {
+			t.Fatal(err)
+		}
+		if !exists(path) {
+			t.Fatal("there is no stale file to begin with")
+		}
+		loop := looptest.NewLogging(t, slog.DiscardHandler)
+		l := mustListen(t, loop, path, unixsock.ListenConfig{})
+		c := &client{close: l.Close}
+		dial(t, loop, path, c)
+		looptest.Run(t, loop)
+		if c.got != "welcome" {
+			t.Errorf("kind %d: got %q, ended with %v", kind, c.got, c.cause)
+		}
 	}
 }
 
@@ -193,18 +174,16 @@ func TestStaleFile(t *testing.T) {
 func TestInUse(t *testing.T) {
 	dir := t.TempDir()
 	paths := map[string]string{}
-	for _, kind := range []string{"live", "full", "datagram", "file", "fifo", "symlink"} {
+	for _, kind := range []string{"live", "full", "bound", "packets", "datagram", "file", "fifo", "symlink"} {
 		paths[kind] = filepath.Join(dir, kind)
 	}
 	live, full := rawListen(t, paths["live"], 10), rawListen(t, paths["full"], 0)
 	defer unix.Close(live)
 	defer unix.Close(full)
 	fillBacklog(t, paths["full"])
-	datagram, err := net.ListenPacket("unixgram", paths["datagram"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer datagram.Close()
+	defer unix.Close(rawBind(t, paths["bound"], unix.SOCK_STREAM))
+	defer unix.Close(rawBind(t, paths["packets"], unix.SOCK_SEQPACKET))
+	defer unix.Close(rawBind(t, paths["datagram"], unix.SOCK_DGRAM))
 	if err := errors.Join(
 		os.WriteFile(paths["file"], []byte("precious"), 0o600),
 		unix.Mkfifo(paths["fifo"], 0o600),
@@ -224,6 +203,9 @@ func TestInUse(t *testing.T) {
 		if err != nil || !os.SameFile(before, after) || before.Mode() != after.Mode() {
 			t.Errorf("%s: was touched: %v, %v", kind, after, err)
 		}
+	}
+	if fd, _, err := unix.Accept4(live, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("the one that listens has seen a connection: %d, %v", fd, err)
 	}
 	if text, err := os.ReadFile(paths["file"]); string(text) != "precious" || err != nil {
 		t.Errorf("the file has %q, %v", text, err)

@@ -85,6 +85,16 @@ func (r *rig) turns() {
 // peer makes a blocking connection; it is closed at the end of the test.
 func (r *rig) peer() *peer {
 	r.tb.Helper()
+	peer, secured := r.earlyPeer()
+	if err := looptest.Await(r.tb, secured, "the peer's handshake"); err != nil {
+		r.tb.Fatal(err)
+	}
+	return peer
+}
+
+// earlyPeer makes one that may still have to be secured, for a loop that is busy.
+func (r *rig) earlyPeer() (_ *peer, secured <-chan error) {
+	r.tb.Helper()
 	conn, err := r.Peer()
 	if err != nil {
 		r.tb.Fatal(err)
@@ -93,7 +103,13 @@ func (r *rig) peer() *peer {
 		r.tb.Fatal(err)
 	}
 	r.tb.Cleanup(func() { _ = conn.Close() })
-	return &peer{conn, r.tb}
+	done := make(chan error, 1)
+	if c, ok := conn.(interface{ Handshake() error }); ok {
+		go func() { done <- c.Handshake() }()
+	} else {
+		done <- nil
+	}
+	return &peer{conn, r.tb}, done
 }
 
 // peer is the blocking other side of a connection.

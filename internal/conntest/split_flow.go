@@ -106,6 +106,25 @@ func testSplitHeldAtEOF(t *testing.T, env Env) {
 	}
 }
 
+// keeper is a transport that keeps bytes itself.
+type keeper interface {
+	connection.Transport
+	Readable() bool
+	Unsent() int
+	Flush() error
+}
+
+// countedKeeper is a counted one.
+type countedKeeper struct {
+	keeper
+	counted
+}
+
+func (c countedKeeper) FD() int                     { return c.counted.FD() }
+func (c countedKeeper) Read(p []byte) (int, error)  { return c.counted.Read(p) }
+func (c countedKeeper) Write(p []byte) (int, error) { return c.counted.Write(p) }
+func (c countedKeeper) Close() error                { return c.counted.Close() }
+
 // counted is a transport that counts the writes.
 type counted struct {
 	connection.Transport
@@ -127,7 +146,13 @@ func corked(t *testing.T, env Env, f connection.FrameHandler) (r *rig, writes *i
 	writes = new(int)
 	h := connection.Split(bufio.ScanLines, f)
 	return newRig(t, env, func(loop connection.Loop, transport connection.Transport) error {
-		_, err := connection.NewStream(loop, counted{transport, writes}, h, connection.StreamConfig{})
+		c := counted{transport, writes}
+		if k, ok := transport.(keeper); ok {
+			transport = countedKeeper{k, c}
+		} else {
+			transport = c
+		}
+		_, err := connection.NewStream(loop, transport, h, connection.StreamConfig{})
 		return err
 	}, false), writes
 }

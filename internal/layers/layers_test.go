@@ -21,7 +21,7 @@ var lines = [][]string{
 	{"message/definition"},
 	{"dispatcher"},
 	{"communicator"},
-	{"timer", "connection/signals", "connection/filewatch", "connection/procwatch"},
+	{"timer", "connection/activation", "connection/signals", "connection/filewatch", "connection/procwatch"},
 	{"connection"},
 	{"tcp", "udp", "unixsock", "fifo", "shmconn"},
 	{"tools/internal/..."},
@@ -30,7 +30,7 @@ var lines = [][]string{
 
 // testOnly are the packages that only tests import; what they import
 // themselves is free.
-var testOnly = []string{"internal/conntest", "internal/fdtest", "internal/layers", "internal/looptest"}
+var testOnly = []string{"internal/conntest", "internal/fdtest", "internal/tlstest", "internal/layers", "internal/looptest"}
 
 // apart are pairs that mustn't meet though their lines would let them: the
 // loop knows nothing of messages, so that either is of use without the other.

@@ -281,17 +281,6 @@ func RecvFrom(fd int, p []byte, a *Sockaddr) (int, error) {
 	}
 }
 
-// SendTo sends a datagram.
-func SendTo(fd int, p []byte, a *Sockaddr) error {
-	for {
-		_, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
-			uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, uintptr(unsafe.Pointer(&a.raw)), uintptr(a.len))
-		if errno != unix.EINTR {
-			return wrap("sendto", errno)
-		}
-	}
-}
-
 // Option is a socket option that is a number, or a switch: 0 or 1.
 type Option struct {
 	level, name int
@@ -304,7 +293,33 @@ var (
 	ReceiveBuffer = Option{unix.SOL_SOCKET, unix.SO_RCVBUF}
 	NoDelay       = Option{unix.IPPROTO_TCP, unix.TCP_NODELAY}
 	IPv6Only      = Option{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY}
+	ReusePort     = Option{unix.SOL_SOCKET, unix.SO_REUSEPORT}
+	KeepAlive     = Option{unix.SOL_SOCKET, unix.SO_KEEPALIVE}
+	KeepIdle      = Option{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}
+	KeepInterval  = Option{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}
+	KeepCount     = Option{unix.IPPROTO_TCP, unix.TCP_KEEPCNT}
+	UserTimeout   = Option{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}
+	// BindNoPort lets Bind with port 0 leave the choice of the port to Connect, which takes any that is
+	// free for that peer.
+	BindNoPort = Option{unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT}
+
+	Broadcast      = Option{unix.SOL_SOCKET, unix.SO_BROADCAST}
+	TTL            = Option{unix.IPPROTO_IP, unix.IP_TTL}
+	MulticastTTL   = Option{unix.IPPROTO_IP, unix.IP_MULTICAST_TTL}
+	MulticastLoop  = Option{unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP}
+	MulticastAll   = Option{unix.IPPROTO_IP, unix.IP_MULTICAST_ALL}
+	MTUDiscover    = Option{unix.IPPROTO_IP, unix.IP_MTU_DISCOVER} // see DontFragment
+	HopLimit       = Option{unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS}
+	MulticastHops  = Option{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS}
+	MulticastLoop6 = Option{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP}
+	MulticastAll6  = Option{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL}
+	MulticastIf6   = Option{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF}
+	MTUDiscover6   = Option{unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER} // see DontFragment
 )
+
+// DontFragment is the value of MTUDiscover, and of MTUDiscover6, that has the kernel refuse what is
+// longer than the path's MTU, by EMSGSIZE, rather than cut it into fragments.
+const DontFragment = unix.IP_PMTUDISC_DO
 
 // SetOption sets a socket option.
 func SetOption(fd int, o Option, value int) error {

@@ -1,0 +1,346 @@
+//go:build linux
+
+package tcp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
+)
+
+const (
+	// DefaultHandshakeTimeout is how long a TLS handshake may take.
+	DefaultHandshakeTimeout = 10 * time.Second
+	// DefaultMaxHandshakes is how many TLS handshakes may be under way at once, each on a goroutine.
+	DefaultMaxHandshakes = 1000
+)
+
+// HandshakeConfig says how TLS handshakes are made. The zero value is right for most.
+type HandshakeConfig struct {
+	// Timeout is how long one may take, with its time in the queue. Zero: DefaultHandshakeTimeout. That of
+	// a Dialer is part of its Timeout, too.
+	Timeout time.Duration
+	// Max is how many may be under way at once; the others wait, without a goroutine. One whose peer has said
+	// nothing yet is not under way. Zero: DefaultMaxHandshakes.
+	Max int
+	// Processors is how many of them may compute at the same time, so that a storm of new connections
+	// leaves room for the loop. Zero: one less than GOMAXPROCS, and one at least.
+	Processors int
+	// Failed is called on the loop's goroutine for each accepted connection whose handshake has failed or
+	// whose time was up. Nil: it is logged, once a second at most.
+	Failed func(peer net.Addr, err error)
+}
+
+// Handshakes makes the TLS handshakes of one loop, each on a goroutine of its own, because crypto/tls can't leave one
+// and come back. A listener makes its own; dialers that share one share its limits. It belongs to the
+// loop's goroutine.
+type Handshakes struct {
+	config     HandshakeConfig
+	processors chan struct{} // one in it for each goroutine that computes
+	running    int
+	waiting    []*handshake
+	done       uint64
+	failed     uint64
+	failures   logger.Limited
+}
+
+// NewHandshakes makes a place for handshakes.
+func NewHandshakes(config HandshakeConfig) *Handshakes {
+	if config.Timeout <= 0 {
+		config.Timeout = DefaultHandshakeTimeout
+	}
+	if config.Max <= 0 {
+		config.Max = DefaultMaxHandshakes
+	}
+	if config.Processors <= 0 {
+		config.Processors = max(1, runtime.GOMAXPROCS(0)-1)
+	}
+	return &Handshakes{config: config, processors: make(chan struct{}, config.Processors)}
+}
+
+// Done is how many handshakes have succeeded.
+func (p *Handshakes) Done() uint64 { return p.done }
+
+// Failed is how many handshakes have failed, or have been given up.
+func (p *Handshakes) Failed() uint64 { return p.failed }
+
+// ServeTLS returns a Serve that secures each transport with TLS, as a server, and then lets serve put a layer on it. The
+// config is crypto/tls's own: it needs a certificate. Listen does this by itself for a ListenConfig with TLS;
+// use it for listeners from elsewhere. The Handshakes may be nil.
+func ServeTLS(config *tls.Config, serve connection.Serve, h *Handshakes) connection.Serve {
+	if serve == nil {
+		panic("tcp: nil Serve")
+	}
+	if h == nil {
+		h = NewHandshakes(HandshakeConfig{})
+	}
+	return func(loop connection.Loop, t connection.Transport) error {
+		var peer net.Addr
+		if a, ok := t.(addresses); ok {
+			peer = a.RemoteAddr()
+		}
+		_, err := h.begin(loop, t, tls.Server, config, time.Time{}, func(c *TLSConn, err error) {
+			if err == nil {
+				err = serve(loop, c)
+			}
+			if err != nil && !errors.Is(err, communicator.ErrClosed) {
+				h.report(loop, peer, err)
+			}
+		})
+		return err
+	}
+}
+
+// report tells of an accepted connection that was not secured, or not served.
+func (p *Handshakes) report(loop connection.Loop, peer net.Addr, err error) {
+	if p.config.Failed != nil {
+		p.config.Failed(peer, err)
+		return
+	}
+	p.failures.Log(loop.Logger(), slog.LevelInfo, "a connection was not secured", "peer", peer, "error", err)
+}
+
+// handshake is one handshake. As a source it is the socket, and a time limit. The socket belongs to
+// the goroutine while that runs.
+type handshake struct {
+	pool     *Handshakes
+	conn     *TLSConn
+	handle   *communicator.Handle
+	done     func(*TLSConn, error) // nil when it was called
+	ctx      context.Context       //nolint:containedctx // it is that of the goroutine
+	cancel   context.CancelFunc
+	ready    chan struct{} // the socket is
+	state    handshakeState
+	accepted bool // by a listener: the peer speaks first
+	computes bool // the goroutine has a processor
+}
+
+type handshakeState uint8
+
+const (
+	silent  handshakeState = iota // the peer has said nothing yet
+	queued                        // waits for its turn
+	running                       // on its goroutine
+	over
+)
+
+// begin begins a handshake on a connected transport, which it owns from then on. Later it calls done on
+// the loop's goroutine, once; not after cancel, which gives up, nor after a shutdown of what was accepted. end is a limit
+// besides the pool's own, if it is not zero.
+func (p *Handshakes) begin(loop connection.Loop, t connection.Transport, side func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config,
+	end time.Time, done func(*TLSConn, error),
+) (cancel func(), err error) {
+	c := &TLSConn{socket: t, loop: loop}
+	c.tls = side((*wire)(c), config)
+	h := &handshake{pool: p, conn: c, done: done, ready: make(chan struct{}, 1), accepted: end.IsZero()}
+	c.shake = h
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	if limit := time.Now().Add(p.config.Timeout); end.IsZero() || limit.Before(end) {
+		end = limit
+	}
+	h.handle, err = loop.Add(h, communicator.Options{Deadline: end, Want: communicator.Read})
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	if !h.accepted {
+		h.start()
+	}
+	return func() {
+		h.done = nil
+		h.handle.Remove(nil)
+	}, nil
+}
+
+// start lets the handshake begin, or wait for its turn.
+func (h *handshake) start() {
+	p := h.pool
+	h.handle.Want(communicator.Nothing)
+	if p.running >= p.config.Max {
+		h.state = queued
+		p.waiting = append(p.waiting, h)
+		return
+	}
+	h.state = running
+	p.running++
+	go h.run(h.handle.Loop())
+}
+
+// next lets those begin that have waited.
+func (p *Handshakes) next() {
+	for p.running < p.config.Max && len(p.waiting) > 0 {
+		h := p.waiting[0]
+		p.waiting[0] = nil
+		p.waiting = p.waiting[1:]
+		if h.state == queued {
+			h.start()
+		}
+	}
+	if len(p.waiting) == 0 {
+		p.waiting = nil
+	}
+}
+
+// run is the goroutine.
+func (h *handshake) run(loop connection.Loop) {
+	err := h.compute()
+	if err == nil {
+		err = h.conn.tls.HandshakeContext(h.ctx)
+	}
+	h.rest()
+	if loop.Post(func() { h.finish(err) }) != nil { // the loop has ended
+		_ = h.conn.socket.Close()
+	}
+}
+
+// finish is the end of the goroutine, on the loop.
+func (h *handshake) finish(err error) {
+	h.state = over
+	h.pool.running--
+	defer h.pool.next()
+	if !h.handle.Active() { // it was given up meanwhile
+		_ = h.conn.socket.Close()
+		return
+	}
+	if err != nil {
+		h.handle.Remove(err)
+		return
+	}
+	h.pool.done++
+	h.handle.Detach()
+	h.cancel()
+	c := h.conn
+	c.shake = nil
+	c.pending = true // what has come behind the handshake is in tls
+	h.tell(c, nil)
+}
+
+// tell says how it has ended, to who wants to hear it.
+func (h *handshake) tell(c *TLSConn, err error) {
+	if done := h.done; done != nil {
+		h.done = nil
+		done(c, err)
+	}
+}
+
+// compute waits for a processor.
+func (h *handshake) compute() error {
+	select {
+	case h.pool.processors <- struct{}{}:
+		h.computes = true
+		return nil
+	case <-h.ctx.Done():
+		return h.ctx.Err()
+	}
+}
+
+// rest gives the processor back.
+func (h *handshake) rest() {
+	if h.computes {
+		h.computes = false
+		<-h.pool.processors
+	}
+}
+
+// wait waits for the socket, on the goroutine.
+func (h *handshake) wait(i communicator.Interest) error {
+	h.rest()
+	err := h.conn.loop.Post(func() { h.handle.Want(i) })
+	if err != nil {
+		return err
+	}
+	select {
+	case <-h.ready:
+		return h.compute()
+	case <-h.ctx.Done():
+		return h.ctx.Err()
+	}
+}
+
+// read is a blocking read, on the goroutine.
+func (h *handshake) read(p []byte) (int, error) {
+	for {
+		n, err := h.conn.socket.Read(p)
+		if !errors.Is(err, connection.ErrWouldBlock) {
+			return n, err
+		}
+		if err := h.wait(communicator.Read); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// write is a blocking write, on the goroutine.
+func (h *handshake) write(p []byte) (n int, err error) {
+	for {
+		m, err := h.conn.socket.Write(p[n:])
+		n += m
+		if err != nil && !errors.Is(err, connection.ErrWouldBlock) || n == len(p) {
+			return n, err
+		}
+		if err := h.wait(communicator.Write); err != nil {
+			return n, err
+		}
+	}
+}
+
+func (h *handshake) FD() int { return h.conn.FD() }
+
+func (h *handshake) String() string {
+	if peer := h.conn.RemoteAddr(); peer != nil {
+		return "TLS handshake with " + peer.Network() + " " + peer.String()
+	}
+	return "TLS handshake"
+}
+
+func (h *handshake) HandleRead(handle *communicator.Handle) error { return h.awake(handle) }
+
+func (h *handshake) HandleWrite(handle *communicator.Handle) error { return h.awake(handle) }
+
+// awake passes on that the socket is ready.
+func (h *handshake) awake(handle *communicator.Handle) error {
+	if h.state == silent {
+		h.start()
+		return nil
+	}
+	handle.Want(communicator.Nothing)
+	select {
+	case h.ready <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (h *handshake) HandleTimeout(*communicator.Handle) error { return ErrHandshakeTimeout }
+
+// HandleShutdown gives up what was accepted: nothing is lost with it. What is dialled is left to who dials.
+func (h *handshake) HandleShutdown(handle *communicator.Handle) {
+	if h.accepted {
+		handle.Remove(nil)
+	}
+}
+
+// Close gives up. The socket stays open while the goroutine uses it.
+func (h *handshake) Close() error {
+	h.cancel()
+	if h.state == running {
+		return nil
+	}
+	h.state = over
+	return h.conn.socket.Close()
+}
+
+func (h *handshake) HandleClose(_ *communicator.Handle, cause error) {
+	if cause == nil {
+		return
+	}
+	h.pool.failed++
+	h.tell(nil, &net.OpError{Op: "handshake", Net: "tcp", Source: h.conn.LocalAddr(), Addr: h.conn.RemoteAddr(), Err: cause})
+}

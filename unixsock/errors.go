@@ -1,0 +1,22 @@
+//go:build linux
+
+package unixsock
+
+import (
+	"errors"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+)
+
+var (
+	// ErrAbstract is returned for an abstract name with a mode, an owner or a group: it has no file
+	// that could have them, and anybody may connect to it.
+	ErrAbstract = errors.New("unixsock: an abstract name has no file, and so no mode, owner or group")
+	// ErrDescriptors ends a connection whose peer sends more descriptors than may wait to be taken,
+	// or than the process may open. Write returns it for more descriptors than may wait to be sent.
+	ErrDescriptors = sys.ErrDescriptors
+	// ErrNoDescriptors is returned by Write for files that can't be passed along: on a stream that is
+	// still being dialled, or whose connection was not made with Descriptors, or with no byte of data
+	// to go with.
+	ErrNoDescriptors = errors.New("unixsock: no descriptor can be passed along here")
+)

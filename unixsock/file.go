@@ -1,0 +1,208 @@
+//go:build linux
+
+package unixsock
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+)
+
+// fileOptions say what file a socket gets.
+type fileOptions struct {
+	// Mode is the mode of the file, whatever the umask. Zero: DefaultMode.
+	Mode os.FileMode
+	// Owner and Group are names or numbers. Empty: those that the kernel gives it.
+	Owner, Group string
+	kind         int // sys.Stream, sys.Datagram or sys.SeqPacket
+	// backlog is how many connections may wait to be accepted. Zero: DefaultBacklog.
+	backlog int
+}
+
+// socketFile is the file of a bound socket. An abstract name has none.
+type socketFile struct {
+	path string // absolute, so that it is found again after a change of the working directory
+	info os.FileInfo
+}
+
+// bindFile gives a socket its path, or its abstract name, and lets it listen if it is of a kind that
+// does. A socket file that a process has left behind is replaced. After an error there is no file of
+// ours; the socket is the caller's in any case.
+//
+// The file never has a wider mode than it will have in the end: neither for its first owner or group
+// nor because of the umask.
+func bindFile(fd int, path string, o fileOptions) (*socketFile, error) {
+	var sa sys.Sockaddr
+	if err := sa.SetPath(path); err != nil {
+		return nil, err
+	}
+	if path[0] == '@' {
+		if o.Mode != 0 || o.Owner != "" || o.Group != "" {
+			return nil, ErrAbstract
+		}
+		if err := sys.Bind(fd, &sa); err != nil {
+			return nil, err
+		}
+		return &socketFile{}, o.listen(fd)
+	}
+	if o.Mode == 0 {
+		o.Mode = DefaultMode
+	}
+	uid, gid, err := o.ids()
+	if err != nil {
+		return nil, err
+	}
+	f := &socketFile{}
+	if f.path, err = filepath.Abs(path); err != nil {
+		return nil, err
+	}
+	// Of two that replace a stale file at the same time one would remove the other's. A folder that
+	// can't be locked can't be helped.
+	if unlock, err := sys.LockFolder(filepath.Dir(path)); err == nil {
+		defer unlock()
+	}
+	first := o.Mode
+	if uid >= 0 || gid >= 0 {
+		first &= 0o700 // until it has its owner and its group
+	}
+	if err = sys.SetMode(fd, first); err != nil {
+		return nil, err
+	}
+	err = sys.Bind(fd, &sa)
+	if errors.Is(err, syscall.EADDRINUSE) && isStale(path, &sa) {
+		if err = os.Remove(path); err == nil {
+			err = sys.Bind(fd, &sa)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.info, err = os.Lstat(path); err == nil {
+		err = o.settle(path, uid, gid)
+	}
+	if err == nil {
+		err = o.listen(fd)
+	}
+	if err != nil {
+		f.remove()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (o *fileOptions) listen(fd int) error {
+	if o.kind == sys.Datagram {
+		return nil
+	}
+	if o.backlog <= 0 {
+		o.backlog = DefaultBacklog
+	}
+	return sys.Listen(fd, o.backlog)
+}
+
+// settle gives the file its group, its mode and its owner, in that order: whoever gives a file away
+// may need a privilege to change its mode afterwards. It goes through a descriptor, or whoever may
+// write to the folder could put a symbolic link to another file there.
+func (o *fileOptions) settle(path string, uid, gid int) error {
+	fd, err := sys.OpenPath(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sys.Close(fd) }()
+	mode, socket, err := sys.Mode(fd)
+	if err == nil && !socket {
+		err = syscall.ENOTSOCK
+	}
+	if err == nil && gid >= 0 {
+		err = describe("group", o.Group, sys.Chown(fd, -1, gid))
+	}
+	if err == nil && mode != o.Mode.Perm() {
+		err = sys.Chmod(fd, o.Mode)
+	}
+	if err == nil && uid >= 0 {
+		err = describe("owner", o.Owner, sys.Chown(fd, uid, -1))
+	}
+	return err
+}
+
+// ids looks the owner and the group up; -1 is none.
+func (o *fileOptions) ids() (uid, gid int, err error) {
+	uid, err = id(o.Owner, func(name string) (string, error) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", err
+		}
+		return u.Uid, nil
+	})
+	if err != nil {
+		return 0, 0, describe("owner", o.Owner, err)
+	}
+	gid, err = id(o.Group, func(name string) (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	})
+	return uid, gid, describe("group", o.Group, err)
+}
+
+// id is a number as it is, or what lookup finds for a name; -1 for none.
+func id(name string, lookup func(string) (string, error)) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	n, err := strconv.ParseUint(name, 10, 32)
+	if errors.Is(err, strconv.ErrSyntax) {
+		if name, err = lookup(name); err != nil {
+			return 0, err
+		}
+		n, err = strconv.ParseUint(name, 10, 32)
+	}
+	if err == nil && n == math.MaxUint32 {
+		err = strconv.ErrRange // chown(2) takes it for none
+	}
+	return int(n), err
+}
+
+func describe(what, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", what, name, err)
+}
+
+// isStale tells whether path is a socket that no process has any more. A datagram socket asks: a
+// live socket of another kind refuses it by EPROTOTYPE, also one that doesn't listen yet, and no
+// server sees a connection that nobody wanted.
+func isStale(path string, sa *sys.Sockaddr) bool {
+	if info, err := os.Lstat(path); err != nil || info.Mode().Type() != os.ModeSocket {
+		return false
+	}
+	fd, err := sys.Socket(sa, sys.Datagram)
+	if err != nil {
+		return false
+	}
+	err = sys.Connect(fd, sa)
+	_ = sys.Close(fd)
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// remove removes the file, if it still is the one that was made. It comes before the socket is
+// closed: until then the kernel keeps the file's number, and no other file can have it.
+func (f *socketFile) remove() {
+	if f == nil || f.info == nil {
+		return
+	}
+	if now, err := os.Lstat(f.path); err == nil && os.SameFile(f.info, now) {
+		_ = os.Remove(f.path) // somebody else may have been faster
+	}
+	f.info = nil
+}
