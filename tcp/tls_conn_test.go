@@ -35,7 +35,7 @@ func TestTLSConnections(t *testing.T) {
 					d.TLS = client
 					return d
 				},
-				Late:        true,
+				Late:        "the handshake comes first",
 				Allocations: 10,      // crypto/tls's, on both sides
 				IdleBytes:   200_000, // crypto/tls keeps the memory of the largest record, on both sides
 			})

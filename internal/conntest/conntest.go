@@ -36,6 +36,9 @@ type Env struct {
 	NoReset string
 	// NoAddresses is why connections have no addresses that tell them apart. Empty: they have.
 	NoAddresses string
+	// Late is why serve gets a connection some time after it was accepted, when others have been too. Empty: it gets it
+	// at once.
+	Late string
 	// Sources is how many sources a stream is in the loop. Zero: one.
 	Sources int
 	// Allocations is how many allocations an echo may cost, both sides together. Zero: none.
@@ -63,6 +66,8 @@ func (e *Env) runs(name string) bool {
 		return e.Nowhere != nil
 	case "Dial/Timeout", "Dial/Cancel", "Dial/CancelWithOutput", "Dial/LoopEnds", "Dial/Listing":
 		return e.Stuck != nil
+	case "Loop/CloseListener":
+		return e.Late == ""
 	case "Bytes/Reset":
 		return e.NoReset == ""
 	}
