@@ -89,6 +89,7 @@ func Run(t *testing.T, env Env) {
 		{"Split", splitCases},
 		{"Messages", messageCases},
 		{"Loop", loopCases},
+		{"Permanent", permanentCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
