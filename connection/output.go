@@ -263,12 +263,7 @@ func (s *Stream) Close() {
 	s.state |= closing
 	s.in = nil
 	s.handle.SetEnabled(true)
-	end := time.Now().Add(s.config.CloseTimeout)
-	if s.limits != nil {
-		s.limits.close(s, end)
-	} else {
-		s.handle.SetDeadline(end)
-	}
+	s.endBy(time.Now().Add(s.config.CloseTimeout))
 	s.update()
 	s.readOn()
 	if s.waits() {
@@ -283,8 +278,34 @@ func (s *Stream) Close() {
 	}
 }
 
+// endBy limits the time of closing.
+func (s *Stream) endBy(end time.Time) {
+	if s.limits != nil {
+		s.limits.close(s, end)
+	} else {
+		s.handle.SetDeadline(end)
+	}
+}
+
+// shutdownLinger is how long a stream waits for the peer's end when the loop is shut down and all has been written: long
+// enough for a peer that answers an end with its own, and short for a service that is to stop. More than CloseTimeout it never is.
+const shutdownLinger = time.Second
+
+// shutdown closes the stream gracefully, without much patience for a peer that doesn't end its side.
+func (s *Stream) shutdown() {
+	s.state |= brief
+	if s.state&closing == 0 {
+		s.Close()
+	} else if !s.waits() {
+		s.endBy(time.Now().Add(min(shutdownLinger, s.config.CloseTimeout)))
+	}
+}
+
 // linger begins to wait for the peer's end.
 func (s *Stream) linger() error {
+	if s.state&brief != 0 {
+		s.endBy(time.Now().Add(min(shutdownLinger, s.config.CloseTimeout)))
+	}
 	if s.state&eof != 0 {
 		s.handle.Remove(s.endCause())
 		return nil

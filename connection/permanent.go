@@ -90,8 +90,9 @@ type permanentState uint8
 const (
 	isUp permanentState = 1 << iota
 	isClosing
-	isOver // nothing more is attempted
-	isGone // it has left the loop
+	isShutdown // by the loop
+	isOver     // nothing more is attempted
+	isGone     // it has left the loop
 )
 
 // NewPermanent begins to keep a message connection; each message that comes is handed to h. The first
@@ -218,8 +219,12 @@ func (p *Permanent) closeIfDone() {
 	if p.outbox.waiting.len() > 0 || p.config.Acknowledges != nil && p.outbox.flight.len() > 0 {
 		return
 	}
-	if p.Up() {
-		p.conn.Close() // and it delivers what it holds
+	if p.Up() { // and it delivers what it holds
+		if p.state&isShutdown != 0 {
+			p.conn.stream.shutdown()
+		} else {
+			p.conn.Close()
+		}
 		return
 	}
 	p.end(nil)
@@ -374,7 +379,12 @@ func (src *permanentSource) String() string {
 
 func (src *permanentSource) QueuedBytes() int { return src.outbox.bytes }
 
-func (src *permanentSource) HandleShutdown(*communicator.Handle) { (*Permanent)(src).Close() }
+func (src *permanentSource) HandleShutdown(*communicator.Handle) {
+	p := (*Permanent)(src)
+	p.state |= isShutdown
+	p.Close()
+	p.closeIfDone() // also if it was closing
+}
 
 func (src *permanentSource) HandleTimeout(*communicator.Handle) error {
 	p := (*Permanent)(src)

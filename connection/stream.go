@@ -44,6 +44,7 @@ const (
 	keeping                             // the transport is a keeper
 	minding                             // the transport is a consumer
 	steered                             // the layer above ends it at a shutdown
+	brief                               // closed by a shutdown of the loop
 )
 
 // NewStream puts a stream on a connected transport, which it owns from then on: also when it

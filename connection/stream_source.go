@@ -53,7 +53,7 @@ func (src *streamSource) HandleTimeout(*communicator.Handle) error {
 // HandleShutdown closes the stream gracefully, unless that is left to the layer above.
 func (src *streamSource) HandleShutdown(*communicator.Handle) {
 	if src.state&steered == 0 {
-		(*Stream)(src).Close()
+		(*Stream)(src).shutdown()
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -36,6 +37,9 @@ type options struct {
 	name, definitions string
 	tcps, udps, paths []string
 }
+
+// patience is how long connections may take to deliver what they hold when the service ends.
+const patience = 5 * time.Second
 
 func main() {
 	var o options
@@ -73,7 +77,7 @@ func run(o options) error {
 	mux.HandleFunc("SUM", sum)
 	err = mux.AddDefaults(dispatcher.Service{Name: o.name, Stop: func(quitting bool) {
 		if !quitting { // a client that goes away sends QUITTING
-			loop.Stop(nil)
+			loop.Shutdown(patience)
 		}
 	}})
 	if err != nil {
@@ -83,7 +87,7 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	stop := func(os.Signal, int) error { loop.Stop(nil); return nil }
+	stop := func(os.Signal, int) error { loop.Shutdown(patience); return nil }
 	if _, err := signals.Notify(loop, stop, communicator.Options{}, syscall.SIGINT, syscall.SIGTERM); err != nil {
 		return err
 	}
