@@ -28,24 +28,23 @@ const smallBuffer = 80 << 10
 
 func listen(tb testing.TB, loop connection.Loop, serve connection.Serve, small bool) conntest.Endpoint {
 	tb.Helper()
-	config, size := tcp.ListenConfig{}, 0
+	var options tcp.Options
 	if small {
-		size = smallBuffer
-		config.SendBuffer, config.ReceiveBuffer = size, size
+		options.SendBuffer, options.ReceiveBuffer = smallBuffer, smallBuffer
 	}
-	l, err := tcp.Listen(loop, "127.0.0.1:0", serve, config)
+	l, err := tcp.Listen(loop, "127.0.0.1:0", serve, tcp.ListenConfig{Options: options})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	address := l.Addr().String()
 	return conntest.Endpoint{
 		Listener: l,
-		Dialer:   tcp.Dialer{Address: address, SendBuffer: size, ReceiveBuffer: size},
+		Dialer:   tcp.Dialer{Address: address, Options: options},
 		Peer: func() (net.Conn, error) {
 			conn, err := net.Dial("tcp", address)
 			if err == nil && small {
-				_ = conn.(*net.TCPConn).SetReadBuffer(size)
-				_ = conn.(*net.TCPConn).SetWriteBuffer(size)
+				_ = conn.(*net.TCPConn).SetReadBuffer(smallBuffer)
+				_ = conn.(*net.TCPConn).SetWriteBuffer(smallBuffer)
 			}
 			return conn, err
 		},

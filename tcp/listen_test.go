@@ -56,7 +56,7 @@ func TestAcceptedNoDelay(t *testing.T) {
 				l.Close()
 				noDelay, err = unix.GetsockoptInt(transport.FD(), unix.IPPROTO_TCP, unix.TCP_NODELAY)
 				return errors.Join(err, transport.Close())
-			}, tcp.ListenConfig{Delay: delay})
+			}, tcp.ListenConfig{Options: tcp.Options{Delay: delay}})
 			if err != nil {
 				t.Fatal(err)
 			}

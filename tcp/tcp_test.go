@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
@@ -310,59 +308,6 @@ func TestLookupTimeout(t *testing.T) {
 	if took := time.Since(began); took < 30*time.Millisecond {
 		t.Errorf("gave up after %v", took)
 	}
-}
-
-// TestOptions looks at what the kernel was told.
-func TestOptions(t *testing.T) {
-	for _, delay := range []bool{false, true} {
-		loop := looptest.NewLogging(t, slog.DiscardHandler)
-		const size = 50_000
-		check := func(s *connection.Stream) {
-			for _, option := range []struct{ level, name, least, most int }{
-				{unix.SOL_SOCKET, unix.SO_SNDBUF, 2 * size, 2 * size},
-				{unix.SOL_SOCKET, unix.SO_RCVBUF, 2 * size, 2 * size},
-				{unix.IPPROTO_TCP, unix.TCP_NODELAY, boolean(!delay), 1},
-			} {
-				n, err := unix.GetsockoptInt(s.Transport().FD(), option.level, option.name)
-				if err != nil || n < option.least || n > option.most {
-					t.Errorf("option %d is %d, %v, want %d to %d", option.name, n, err, option.least, option.most)
-				}
-				if option.name == unix.TCP_NODELAY && delay && n != 0 {
-					t.Error("TCP_NODELAY is on, with Delay")
-				}
-			}
-			flags, err := unix.FcntlInt(uintptr(s.Transport().FD()), unix.F_GETFD, 0)
-			if err != nil || flags&unix.FD_CLOEXEC == 0 {
-				t.Errorf("the descriptor would be inherited: flags %d, %v", flags, err)
-			}
-		}
-		var l *connection.Listener
-		l, err := tcp.Listen(loop, "127.0.0.1:0", func(loop connection.Loop, transport connection.Transport) error {
-			l.Close()
-			s, err := connection.NewStream(loop, transport, &client{}, connection.StreamConfig{})
-			if err == nil {
-				check(s)
-				s.Close()
-			}
-			return err
-		}, tcp.ListenConfig{Delay: delay, SendBuffer: size, ReceiveBuffer: size})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := greeted(t, loop, tcp.Dialer{Address: l.Addr().String(), Delay: delay, SendBuffer: size, ReceiveBuffer: size})
-		c.open = check
-		looptest.Run(t, loop)
-		if !c.opened {
-			t.Error("not connected")
-		}
-	}
-}
-
-func boolean(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func TestDialerString(t *testing.T) {
