@@ -60,6 +60,10 @@ var (
 	ErrNotCounted = errors.New("connection: MaxConnections for an acceptor that doesn't count")
 	// ErrNotDescriptor is returned for a net.Listener or net.Conn that has no descriptor to watch.
 	ErrNotDescriptor = errors.New("connection: it is no syscall.Conn")
+	// ErrDescriptors is returned for more descriptors than can go along with one datagram.
+	ErrDescriptors = sys.ErrDescriptors
+	// ErrEmptyPacket is returned for a packet without a byte: its receiver would take it for the end.
+	ErrEmptyPacket = errors.New("connection: a packet without a byte")
 )
 
 // timeoutError is a net.Error that is os.ErrDeadlineExceeded.

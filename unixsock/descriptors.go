@@ -3,7 +3,6 @@
 package unixsock
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
 // Write writes data to a stream, as Stream.Write does, and passes the files' descriptors along: they
@@ -19,15 +19,31 @@ import (
 //
 // The errors are those of Stream.Write; ErrNoDescriptors; ErrDescriptors when more descriptors
 // would wait to be sent than the connection's limit allows, or one write has more than 253, which
-// the kernel doesn't take; and what says that a file has no descriptor. After all but those of
+// the kernel doesn't take; and for a file that is closed os.ErrClosed. After all but those of
 // Stream.Write the stream goes on, and nothing of this was written.
 func Write(s *connection.Stream, data []byte, files ...*os.File) error {
-	if len(files) == 0 {
+	if len(data) == 0 && len(files) > 0 {
+		return ErrNoDescriptors
+	}
+	return pass(s, files, func() error {
 		_, err := s.Write(data)
 		return err
+	})
+}
+
+// Send sends a message, as MessageConn.Send does, and passes the files' descriptors along, as Write
+// does. Its errors are those of both.
+func Send(c *connection.MessageConn, m *message.Message, files ...*os.File) error {
+	return pass(c.Stream(), files, func() error { return c.Send(m) })
+}
+
+// pass lets descriptors go with the first byte that write writes.
+func pass(s *connection.Stream, files []*os.File, write func() error) error {
+	if len(files) == 0 {
+		return write()
 	}
 	t, ok := s.Transport().(*passing)
-	if !ok || len(data) == 0 {
+	if !ok {
 		return ErrNoDescriptors
 	}
 	if len(files) > sys.MaxDescriptors || len(files) > t.limit-t.leaving() {
@@ -39,7 +55,7 @@ func Write(s *connection.Stream, data []byte, files ...*os.File) error {
 	}
 	d := &departure{at: t.written + s.Written() - s.Sent(), fds: fds}
 	t.out = append(t.out, d)
-	if _, err = s.Write(data); err != nil {
+	if err = write(); err != nil {
 		t.cancel(d)
 	}
 	return err
@@ -67,15 +83,11 @@ func Descriptors(s *connection.Stream) []*os.File {
 	return files
 }
 
+// dupAll duplicates the files' descriptors, so that the files may be closed before these have gone.
 func dupAll(files []*os.File) ([]int, error) {
 	fds := make([]int, 0, len(files))
 	for _, f := range files {
-		fd := sys.NoFD
-		raw, err := f.SyscallConn()
-		if err == nil {
-			var dupErr error
-			err = errors.Join(raw.Control(func(orig uintptr) { fd, dupErr = sys.Dup(int(orig)) }), dupErr)
-		}
+		fd, err := dup(f)
 		if err != nil {
 			sys.CloseAll(fds)
 			return nil, err
@@ -83,6 +95,17 @@ func dupAll(files []*os.File) ([]int, error) {
 		fds = append(fds, fd)
 	}
 	return fds, nil
+}
+
+func dup(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if closed := raw.Control(func(orig uintptr) { fd, err = sys.Dup(int(orig)) }); closed != nil {
+		return 0, &os.PathError{Op: "dup", Path: f.Name(), Err: os.ErrClosed}
+	}
+	return fd, err
 }
 
 // passing is the Transport of a Unix stream socket along whose bytes descriptors are passed. It

@@ -199,7 +199,7 @@ func TestOwnerNotPermitted(t *testing.T) {
 	fdtest.Check(t)
 	dir, err := os.MkdirTemp("", "s")
 	if err == nil {
-		err = os.Chmod(dir, 0o777) //nolint:gosec // for nobody
+		err = os.Chmod(dir, 0o777)
 	}
 	if err != nil {
 		t.Fatal(err)

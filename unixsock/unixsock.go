@@ -20,7 +20,7 @@
 // # Descriptors
 //
 // With [ListenConfig].Descriptors and [Dialer].Descriptors, open files go along with the bytes of a
-// stream: [Write] sends them, [Descriptors] takes what has come. The peer needn't be of this
+// stream: [Write] and [Send] pass them, [Descriptors] takes what has come. The peer needn't be of this
 // package; sendmsg(2) with SCM_RIGHTS is all.
 package unixsock
 
@@ -58,7 +58,7 @@ type ListenConfig struct {
 	// Filter turns connections down by who has made them. Nil: all are served.
 	Filter *Filter
 	// Descriptors is how many descriptors a connection holds at a time: those that came and were not
-	// taken, see Descriptors, and likewise those that wait to be sent, see Write. A message that comes
+	// taken, see Descriptors, and likewise those that wait to be sent, see Write and Send. A message that comes
 	// in two pieces holds its own while those of the next may come already. Zero: none are passed
 	// along, and the kernel closes what a peer sends. Of one that isn't zero the transports are no
 	// *connection.Socket.

@@ -204,7 +204,10 @@ func TestInUse(t *testing.T) {
 			t.Errorf("%s: was touched: %v, %v", kind, after, err)
 		}
 	}
-	if fd, _, err := unix.Accept4(live, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); !errors.Is(err, unix.EAGAIN) {
+	if err := unix.SetNonblock(live, true); err != nil {
+		t.Fatal(err)
+	}
+	if fd, _, err := unix.Accept4(live, unix.SOCK_CLOEXEC); !errors.Is(err, unix.EAGAIN) {
 		t.Errorf("the one that listens has seen a connection: %d, %v", fd, err)
 	}
 	if text, err := os.ReadFile(paths["file"]); string(text) != "precious" || err != nil {

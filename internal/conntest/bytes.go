@@ -317,7 +317,7 @@ func testCounters(t *testing.T, env Env) {
 			t.Errorf("the listener counted %d, %d", r.Listener.Accepted(), r.Listener.Refused())
 		}
 		local, remote := s.LocalAddr(), s.RemoteAddr()
-		if got, want := fmt.Sprint(local, remote), fmt.Sprint(peer.RemoteAddr(), peer.LocalAddr()); got != want && local.Network() != "unix" {
+		if got, want := fmt.Sprint(local, remote), fmt.Sprint(peer.RemoteAddr(), peer.LocalAddr()); got != want && env.NoAddresses == "" && local.Network() != "unix" {
 			t.Errorf("addresses %s, the peer's are %s", got, want)
 		}
 	})

@@ -64,7 +64,7 @@ func (e *Env) runs(name string) bool {
 	switch name {
 	case "Dial/Refused":
 		return e.Nowhere != nil
-	case "Dial/Timeout", "Dial/Cancel", "Dial/CancelWithOutput", "Dial/LoopEnds", "Dial/Listing":
+	case "Dial/Timeout", "Dial/Cancel", "Dial/CancelWithOutput", "Dial/LoopEnds", "Dial/Listing", "Shutdown/Dialling":
 		return e.Stuck != nil
 	case "Loop/CloseListener":
 		return e.Late == ""
@@ -89,6 +89,10 @@ func Run(t *testing.T, env Env) {
 		{"Split", splitCases},
 		{"Messages", messageCases},
 		{"Loop", loopCases},
+		{"Chunks", chunkCases},
+		{"Times", timeCases},
+		{"Rates", rateCases},
+		{"Shutdown", shutdownCases},
 		{"Permanent", permanentCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -106,26 +106,7 @@ func testSplitHeldAtEOF(t *testing.T, env Env) {
 	}
 }
 
-// keeper is a transport that keeps bytes itself.
-type keeper interface {
-	connection.Transport
-	Readable() bool
-	Unsent() int
-	Flush() error
-}
-
-// countedKeeper is a counted one.
-type countedKeeper struct {
-	keeper
-	counted
-}
-
-func (c countedKeeper) FD() int                     { return c.counted.FD() }
-func (c countedKeeper) Read(p []byte) (int, error)  { return c.counted.Read(p) }
-func (c countedKeeper) Write(p []byte) (int, error) { return c.counted.Write(p) }
-func (c countedKeeper) Close() error                { return c.counted.Close() }
-
-// counted is a transport that counts the writes.
+// counted is a transport that counts the writes. What else a transport can do it hands on.
 type counted struct {
 	connection.Transport
 	writes *int
@@ -140,19 +121,47 @@ func (c counted) CloseWrite() error {
 	return c.Transport.(interface{ CloseWrite() error }).CloseWrite()
 }
 
+// keeper is a transport that keeps bytes itself.
+type keeper interface {
+	Readable() bool
+	Unsent() int
+	Flush() error
+}
+
+// countedKeeper is a counted one.
+type countedKeeper struct {
+	counted
+	keeper
+}
+
+type writeDescriptor interface{ WriteFD() int }
+
+// countedPair is a counted one with two descriptors.
+type countedPair struct {
+	countedKeeper
+	writeDescriptor
+}
+
+// count counts the writes of a transport.
+func count(t connection.Transport, writes *int) connection.Transport {
+	c := counted{t, writes}
+	k, keeps := t.(keeper)
+	if !keeps {
+		return c
+	}
+	if w, ok := t.(writeDescriptor); ok {
+		return countedPair{countedKeeper{c, k}, w}
+	}
+	return countedKeeper{c, k}
+}
+
 // corked is a rig whose transports count their writes.
 func corked(t *testing.T, env Env, f connection.FrameHandler) (r *rig, writes *int) {
 	t.Helper()
 	writes = new(int)
 	h := connection.Split(bufio.ScanLines, f)
 	return newRig(t, env, func(loop connection.Loop, transport connection.Transport) error {
-		c := counted{transport, writes}
-		if k, ok := transport.(keeper); ok {
-			transport = countedKeeper{k, c}
-		} else {
-			transport = c
-		}
-		_, err := connection.NewStream(loop, transport, h, connection.StreamConfig{})
+		_, err := connection.NewStream(loop, count(transport, writes), h, connection.StreamConfig{})
 		return err
 	}, false), writes
 }

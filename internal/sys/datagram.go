@@ -183,8 +183,8 @@ func (a *Sockaddr) SetUnnamed() {
 	a.len = uint32(unsafe.Sizeof(a.raw.Addr.Family))
 }
 
-// Kind is the kind of a socket: ENOTSOCK if it is none.
-func Kind(fd int) (kind int, err error) {
+// SocketKind is the kind of a socket: ENOTSOCK if it is none.
+func SocketKind(fd int) (kind int, err error) {
 	return Option{unix.SOL_SOCKET, unix.SO_TYPE}.get(fd)
 }
 

@@ -263,24 +263,6 @@ func RemoteAddr(fd int, a *Sockaddr) error {
 	return wrap("getpeername", errno)
 }
 
-// RecvFrom reads a datagram and its sender's address. A datagram longer than p is cut; the length
-// returned is that of the whole.
-func RecvFrom(fd int, p []byte, a *Sockaddr) (int, error) {
-	before := a.len
-	for {
-		a.len = unix.SizeofSockaddrAny
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
-			uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_TRUNC, uintptr(unsafe.Pointer(&a.raw)), uintptr(unsafe.Pointer(&a.len)))
-		if errno == 0 {
-			return int(n), nil
-		}
-		if errno != unix.EINTR {
-			a.len = before // the address is as it was
-			return 0, wrap("recvfrom", errno)
-		}
-	}
-}
-
 // Option is a socket option that is a number, or a switch: 0 or 1.
 type Option struct {
 	level, name int
