@@ -83,7 +83,8 @@ func (t *tour) begin() error {
 		return err
 	}
 	for _, start := range []func(message.Handler) error{
-		t.tcp, t.unix, t.udp, t.echo, t.oneShot, t.periodic, t.urgent, t.signals, t.posts,
+		t.tcp, t.tls, t.udp, t.unix, t.unixDatagrams, t.unixPackets, t.fifos, t.pipes, t.socketPair, t.echo,
+		t.oneShot, t.periodic, t.urgent, t.signals, t.posts,
 	} {
 		if err := start(service); err != nil {
 			return err
