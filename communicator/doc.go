@@ -68,6 +68,9 @@
 //
 // [Handle.Detach] is the other way out: the source stays open and nothing is called.
 //
+// [Communicator.Shutdown] lets all of them end: those that are a [ShutdownHandler] finish what they have
+// begun, within a limit of time, the others are removed. [Communicator.Stop] is abrupt.
+//
 // A disabled source, and one that wants nothing, is taken out of the epoll set, because the kernel
 // reports a hang-up whether it is wanted or not. A dead peer then costs nothing, and goes unnoticed
 // until the source is enabled again.

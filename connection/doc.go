@@ -1,19 +1,22 @@
 //go:build linux
 
 // Package connection is what every transport needs: streams of bytes, frames, messages, datagrams,
-// listening and dialling.
+// listening and dialling, clients that stay and clients that wait.
 //
 // The layers are composed, one handed to the next:
 //
-//	Transport        bytes in and out of one descriptor, never blocking (tcp, unixsock, ...)
+//	Transport        bytes in and out of a descriptor, never blocking (tcp, TLS, unixsock, fifo)
 //	Stream           buffers, limits, back-pressure, half-close, graceful close
 //	Split            frames: anything a bufio.SplitFunc can cut
 //	MessageConn      messages, one a line, for a message.Handler
+//	Permanent        a message connection that is dialled again whenever it ends
 //
-// and beside them Datagram, and MessageDatagrams on top of it.
+// and beside them Datagram, and MessageDatagrams on top of it. [Blocking] stands apart: it sends a
+// message and waits for the reply, without a loop.
 //
-// A transport's package (tcp, unixsock) makes connections: its Listen takes a [Serve], which puts a
-// layer on each accepted transport; its Dialer is handed to [DialStream] or [DialMessages]:
+// A transport's package (tcp, unixsock, fifo) makes connections: its Listen takes a [Serve], which puts a
+// layer on each accepted transport; its Dialer is handed to [DialStream], [DialMessages] or
+// [NewPermanent]:
 //
 //	listener, err := tcp.Listen(loop, "127.0.0.1:4040", connection.Streams(handler, connection.StreamConfig{}), tcp.ListenConfig{})
 //	conn, err := connection.DialMessages(loop, tcp.Dialer{Address: "127.0.0.1:4040"}, mux, connection.MessageConfig{})
@@ -23,7 +26,7 @@
 // # Goroutines
 //
 // Everything here belongs to the goroutine of its loop. Another goroutine reaches a connection
-// through communicator.Post or Do.
+// through communicator.Post or Do. Only Blocking may be used from any goroutine.
 //
 // # Who owns the bytes
 //
@@ -33,10 +36,11 @@
 //
 // # Limits
 //
-// No buffer or queue is unbounded; how many connections there are, only the process's limit of
-// descriptors bounds so far. Each limit has a default, a field in a Config and a typed error:
+// No buffer or queue is unbounded. Each limit has a default, a field in a Config and a typed error:
 // [StreamConfig.MaxInput], [StreamConfig.MaxOutput], [StreamConfig.CloseTimeout],
-// [MessageDatagramConfig.MaxSend].
+// [PermanentConfig.MaxQueued], [MessageDatagramConfig.MaxSend]. Others are off unless they are set, because
+// nobody but the user knows them: [StreamConfig.IdleTimeout], [StreamConfig.ReadTimeout],
+// [StreamConfig.ReadRate], [ListenConfig.MaxConnections].
 //
 // # Errors
 //

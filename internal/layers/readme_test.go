@@ -2,10 +2,14 @@ package layers_test
 
 import (
 	"fmt"
+	"go/ast"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -30,6 +34,94 @@ func TestReadmePrograms(t *testing.T) {
 		cmd.Dir = root
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("program %d of the README: %v\n%s", i+1, err, out)
+		}
+	}
+}
+
+// TestReadmeNames: what the README tells users to use exists, and some test or example uses it.
+func TestReadmeNames(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported := map[string]map[string]bool{} // by the package's name: true if a test uses it
+	for _, p := range project(t) {
+		if name := path.Base(p.dir); !p.nested && !strings.Contains(p.dir, "internal") {
+			exported[name] = names(p)
+		}
+	}
+	tested(t, exported)
+	found := 0
+	for _, match := range regexp.MustCompile("`([a-z]+)\\.([A-Z][A-Za-z]*)(?:\\.([A-Z][A-Za-z]*))?").FindAllSubmatch(text, -1) {
+		pkg, first, second := string(match[1]), string(match[2]), string(match[3])
+		known, ours := exported[pkg]
+		if !ours {
+			continue // somebody else's
+		}
+		found++
+		for _, name := range []string{first, second} {
+			if name == "" {
+				continue
+			}
+			if used, exists := known[name]; !exists {
+				t.Errorf("the README names %s: there is no %s", match[0][1:], name)
+			} else if !used {
+				t.Errorf("the README names %s, which no test uses", match[0][1:])
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("found %d names: the README must look otherwise than this test expects", found)
+	}
+}
+
+// names are what a package exports: functions, types, methods, fields, variables and constants.
+func names(p pkg) map[string]bool {
+	all := map[string]bool{}
+	for _, f := range p.files {
+		if f.test {
+			continue
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				all[n.Name.Name] = false
+				return false
+			case *ast.TypeSpec:
+				all[n.Name.Name] = false
+			case *ast.Field:
+				for _, name := range n.Names {
+					all[name.Name] = false
+				}
+			case *ast.ValueSpec:
+				for _, name := range n.Names {
+					all[name.Name] = false
+				}
+			}
+			return true
+		})
+	}
+	return all
+}
+
+// tested marks the names that tests use, in whatever way.
+func tested(t *testing.T, exported map[string]map[string]bool) {
+	t.Helper()
+	for _, p := range project(t) {
+		for _, f := range p.files {
+			if !f.test && !slices.Contains(testOnly, p.dir) {
+				continue
+			}
+			ast.Inspect(f.tree, func(n ast.Node) bool {
+				if id, ok := n.(*ast.Ident); ok {
+					for _, known := range exported {
+						if _, exists := known[id.Name]; exists {
+							known[id.Name] = true
+						}
+					}
+				}
+				return true
+			})
 		}
 	}
 }
