@@ -20,30 +20,26 @@ type limits struct {
 	writeRate bucket
 }
 
-func newLimits(s *Stream) *limits {
-	l := &limits{active: s.Loop().Now()}
+// limit gives the stream its limits, when the connection stands.
+func (s *Stream) limit() {
+	if s.limits == nil {
+		s.limits = &limits{}
+	}
+	l := s.limits
+	l.active = s.Loop().Now()
 	l.readRate.fill(s.config.ReadRate, l.active)
 	l.writeRate.fill(s.config.WriteRate, l.active)
-	if s.config.IdleTimeout > 0 {
-		l.arm(s, l.active.Add(s.config.IdleTimeout))
-	}
-	return l
+	l.arm(s, l.idleEnd(s))
 }
 
 // SetReadDeadline closes the stream with ErrReadTimeout at t, if it still reads then. As that of a
 // net.Conn it stays until it is set anew; the zero time clears it.
 func (s *Stream) SetReadDeadline(t time.Time) {
-	if !s.handle.Active() {
+	if !s.handle.Active() || s.state&closing != 0 || s.limits == nil && t.IsZero() {
 		return
 	}
 	if s.limits == nil {
-		if t.IsZero() {
-			return
-		}
-		s.limits = newLimits(s)
-		if s.state&closing != 0 {
-			s.limits.closeEnd = s.handle.Deadline()
-		}
+		s.limits = &limits{}
 	}
 	s.limits.readEnd = t
 	s.limits.arm(s, t)
@@ -211,7 +207,8 @@ type bucket struct {
 	at     time.Time
 }
 
-// bucketTime is how much of a second a bucket holds. A stream that waits goes on when the bucket is half full.
+// bucketTime is how much of a second a bucket holds. Nothing passes while it is less than half full, so that little that comes
+// in all the time does not pass in tiny pieces: a stream that waits does so for a twentieth of a second.
 const bucketTime = 100 * time.Millisecond
 
 func (b *bucket) fill(rate int, now time.Time) {
@@ -226,10 +223,11 @@ func (b *bucket) most() float64 { return max(1, float64(b.rate)*bucketTime.Secon
 func (b *bucket) room(now time.Time) (n int, next time.Time) {
 	b.filled = min(b.most(), b.filled+now.Sub(b.at).Seconds()*float64(b.rate))
 	b.at = now
-	if b.filled >= 1 {
+	enough := max(1, b.most()/2)
+	if b.filled >= enough {
 		return int(b.filled), now
 	}
-	missing := max(1, b.most()/2) - b.filled
+	missing := enough - b.filled
 	return 0, now.Add(time.Duration(missing / float64(b.rate) * float64(time.Second)))
 }
 

@@ -129,8 +129,8 @@ func (s *Stream) addWriter() (err error) {
 
 // opened is what follows when the connection stands.
 func (s *Stream) opened() error {
-	if s.config.limited() {
-		s.limits = newLimits(s)
+	if s.limits != nil || s.config.limited() {
+		s.limit()
 	}
 	s.readOn()
 	if h, ok := s.handler.(OpenHandler); ok {

@@ -33,8 +33,8 @@ type StreamConfig struct {
 	// Zero: DefaultCloseTimeout, 5 s.
 	CloseTimeout time.Duration
 	// IdleTimeout is how long nothing may come from the peer and nothing go to it before the stream
-	// closes with ErrIdleTimeout. While the stream is paused, and no output waits, the time stands still. Zero: for
-	// ever.
+	// closes with ErrIdleTimeout. While the stream is paused, and no output waits, the time stands still; not so while
+	// its Handle is disabled. Zero: for ever.
 	IdleTimeout time.Duration
 	// ReadTimeout is how long what the handler has left unconsumed may wait for the rest of its line
 	// or frame before the stream closes with ErrReadTimeout: a peer that sends a byte now and then
