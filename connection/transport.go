@@ -68,12 +68,15 @@ type Socket struct {
 }
 
 // NewSocket makes a Transport of a connected stream socket and owns its descriptor, which it closes
-// on an error too.
+// on an error too. It makes it non-blocking and close-on-exec.
 func NewSocket(fd int) (*Socket, error) {
 	var sa sys.Sockaddr
 	err := sys.CheckKind(fd, sys.Stream)
 	if err == nil {
 		err = sys.SetNonblock(fd)
+	}
+	if err == nil {
+		err = sys.CloseOnExec(fd)
 	}
 	if err == nil {
 		err = sys.RemoteAddr(fd, &sa)

@@ -125,7 +125,7 @@ func (p *program) end() {
 // wait waits for its end, which has to be a good one.
 func (p *program) wait() {
 	p.tb.Helper()
-	for range p.lines { //nolint:revive // until it prints no more
+	for range p.lines {
 	}
 	if err := p.Wait(); err != nil {
 		p.tb.Fatal(err)

@@ -52,8 +52,8 @@ func TestReadmeNames(t *testing.T) {
 	}
 	tested(t, exported)
 	found := 0
-	for _, match := range regexp.MustCompile("`([a-z]+)\\.([A-Z][A-Za-z]*)(?:\\.([A-Z][A-Za-z]*))?").FindAllSubmatch(text, -1) {
-		pkg, first, second := string(match[1]), string(match[2]), string(match[3])
+	for _, match := range regexp.MustCompile("`([a-z]+)\\.([A-Z][A-Za-z]*)(?:\\.([A-Z][A-Za-z]*))?").FindAllStringSubmatch(string(text), -1) {
+		pkg, first, second := match[1], match[2], match[3]
 		known, ours := exported[pkg]
 		if !ours {
 			continue // somebody else's
