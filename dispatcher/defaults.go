@@ -46,7 +46,8 @@ type Service struct {
 //	SERVICE_UNAVAILABLE   does nothing
 //	any other             is answered by UNKNOWN, with command, unless there is a HandleUnknown
 //
-// Whoever can send a message can send STOP: listen only where those come who may. INVALID and UNKNOWN are never answered, so
+// Whoever can send a message can send STOP: listen only where those come who may, or give datagrams a secret
+// (connection.MessageDatagramConfig.Secret). INVALID and UNKNOWN are never answered, so
 // two services can't send them to each other for ever. What is told to the
 // service is logged once a second at most. Mind that with definitions these commands are checked as well: those that are
 // built in refuse, for instance, a SERVICE_UNAVAILABLE without parameters. AddDefaults fails with message.ErrName when the
