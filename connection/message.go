@@ -162,6 +162,9 @@ func (l *messageLines) HandleData(s *Stream, data []byte) (consumed int, err err
 		if err := l.line(s, line); err != nil {
 			return consumed, err
 		}
+		if err := s.leave(len(data) - consumed); err != nil {
+			return consumed, err
+		}
 	}
 	return consumed, nil
 }

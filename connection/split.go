@@ -68,6 +68,9 @@ func (f *splitter) frames(s *Stream, data []byte, atEOF bool) (consumed int, err
 			if err := f.handler.HandleFrame(s, frame); err != nil {
 				return consumed, err
 			}
+			if err := s.leave(len(data) - consumed); err != nil {
+				return consumed, err
+			}
 		}
 		if final {
 			s.Close()

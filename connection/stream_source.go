@@ -182,12 +182,18 @@ func (s *Stream) deliver(data []byte) error {
 	if s.limits != nil {
 		s.limits.delivered(s, consumed, left)
 	}
-	if s.state&minding != 0 {
-		if err := s.transport.(consumer).Consumed(left); err != nil {
-			return err
-		}
+	if err := s.leave(left); err != nil {
+		return err
 	}
 	return s.keep(data[consumed:])
+}
+
+// leave tells a transport that wants to know it how many bytes are left.
+func (s *Stream) leave(left int) error {
+	if s.state&minding == 0 {
+		return nil
+	}
+	return s.transport.(consumer).Consumed(left)
 }
 
 // smallTail is how much unconsumed input is copied in front of the next read rather than read
@@ -273,6 +279,9 @@ func (s *Stream) ended() error {
 // writes before it reads would otherwise never come to read what waits for it.
 func (s *Stream) discard() error {
 	_, err := s.transport.Read(s.Loop().ReadBuffer())
+	if err == nil {
+		err = s.leave(0)
+	}
 	switch {
 	case err == nil, err == ErrWouldBlock: //nolint:errorlint // by contract the sentinel itself
 		return nil

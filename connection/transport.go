@@ -23,7 +23,7 @@ import (
 //	CloseWrite() error               ends the writing side alone
 //	LocalAddr, RemoteAddr() net.Addr as net.Conn has them
 //	WriteFD() int                    the descriptor for writing, if it is another than FD; Close, and CloseWrite, close it
-//	Consumed(left int) error         told after each delivery how many bytes the handler has left
+//	Consumed(left int) error         told after each frame, or delivery, how many bytes are left
 //
 // One that keeps bytes itself, as TLS does, has all of these:
 //

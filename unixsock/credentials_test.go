@@ -84,7 +84,7 @@ func TestPeerCredentialsErrors(t *testing.T) {
 		t.Errorf("of no transport: %v", err)
 	}
 	for _, domain := range []int{unix.AF_UNIX, unix.AF_INET} {
-		listener := net.Listener(nil)
+		var listener net.Listener
 		var err error
 		if domain == unix.AF_UNIX {
 			listener, err = net.Listen("unix", socketPath(t))

@@ -65,10 +65,10 @@ func pass(s *connection.Stream, files []*os.File, write func() error) error {
 // write, of several the first. It returns nil when there is nothing to take. The files are the
 // caller's, who closes them, and close-on-exec.
 //
-// Descriptors are here when the first byte that they came with is handed to the handler, or before;
-// the message itself should tell that some belong to it, and how many. Those that nobody has taken are
-// closed when the handler has consumed all that the read brought with which they came, and at
-// the latest with the connection; so are all when there are more than the connection's limit.
+// They are here when the byte that they came with is handed to the handler, together with what came
+// before it in the same read; so a message has to tell that descriptors belong to it. Those that
+// nobody has taken are closed when the handler has consumed all that came in that read, and at the
+// latest with the connection. All are closed when there are more than the connection's limit.
 func Descriptors(s *connection.Stream) []*os.File {
 	t, ok := s.Transport().(*passing)
 	if !ok || len(t.in) == 0 {
@@ -137,8 +137,7 @@ func newPassing(s *connection.Socket, limit int) *passing {
 }
 
 // Read reads what there is, up to len(p), and keeps the descriptors that come along. The kernel ends
-// a read behind the bytes of a message that had descriptors, so that one read brings those of one
-// write.
+// a read behind the bytes that it had with descriptors, so that one read brings those of one write.
 func (t *passing) Read(p []byte) (int, error) {
 	n, nfds, _, err := sys.RecvMsg(t.FD(), p, nil, t.room[:min(len(t.room), t.limit-len(t.in))])
 	if err != nil {

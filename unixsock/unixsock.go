@@ -58,10 +58,10 @@ type ListenConfig struct {
 	// Filter turns connections down by who has made them. Nil: all are served.
 	Filter *Filter
 	// Descriptors is how many descriptors a connection holds at a time: those that came and were not
-	// taken, see Descriptors, and likewise those that wait to be sent, see Write and Send. A message that comes
-	// in two pieces holds its own while those of the next may come already. Zero: none are passed
-	// along, and the kernel closes what a peer sends. Of one that isn't zero the transports are no
-	// *connection.Socket.
+	// taken, see Descriptors, and likewise those that wait to be sent, see Write and Send. With more that
+	// come the connection ends with ErrDescriptors. Allow for those of two messages: when one comes in
+	// two pieces, the second may bring the next message too. Zero: none are passed along, and the kernel closes
+	// what a peer sends. Unless it is zero the transports are no *connection.Socket.
 	Descriptors int
 }
 
