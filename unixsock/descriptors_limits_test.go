@@ -3,6 +3,7 @@
 package unixsock_test
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"log/slog"
@@ -203,4 +204,37 @@ func TestWithoutDescriptors(t *testing.T) {
 	if files := unixsock.Descriptors(s); files != nil {
 		t.Errorf("%d files came while dialling", len(files))
 	}
+}
+
+// TestDescriptorsOfARefusedPiece: a message that came in two pieces and is refused doesn't leave its own to the next one, which is
+// read together with the second piece.
+func TestDescriptorsOfARefusedPiece(t *testing.T) {
+	fdtest.Check(t)
+	p := newPipes(t, 2)
+	arrived, done := make(chan struct{}), make(chan struct{})
+	var stream *connection.Stream
+	frames := connection.Split(bufio.ScanLines, connection.FrameFunc(func(s *connection.Stream, line []byte) error {
+		if string(line) == "good" {
+			giveAway(t, unixsock.Descriptors(s), string(line))
+			close(done)
+		}
+		return nil
+	}))
+	server := newPassLoop(t, connection.Streams(connection.DataFunc(func(s *connection.Stream, data []byte) (int, error) {
+		if stream == nil {
+			stream = s
+			s.Pause() // the rest comes together
+			close(arrived)
+		}
+		return frames.HandleData(s, data)
+	}), connection.StreamConfig{}), 2)
+	peer := server.peer()
+	peer.send("refu", p.writers[0])
+	looptest.Await(t, arrived, "the first piece")
+	peer.send("sed\n")
+	peer.send("good\n", p.writers[1])
+	looptest.Do(t, server.loop, func() { stream.Resume() })
+	looptest.Await(t, done, "the good line")
+	p.expect(0, "")
+	p.expect(1, "good")
 }
