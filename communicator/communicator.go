@@ -62,6 +62,7 @@ type Communicator struct {
 
 	slots      []*Handle          // by descriptor
 	bare       map[Source]*Handle // those without a descriptor
+	beside     map[*Handle]*Handle
 	generation uint32
 	seq        uint64
 	live       int // handles in the loop
@@ -110,7 +111,7 @@ func New(config Config) (_ *Communicator, err error) {
 	c := &Communicator{
 		config: config, log: logger.Or(config.Logger), start: time.Now(),
 		epfd: NoFD, urgentfd: NoFD, timerfd: NoFD, wakefd: NoFD,
-		events: make([]sys.Event, piece), bare: map[Source]*Handle{},
+		events: make([]sys.Event, piece), bare: map[Source]*Handle{}, beside: map[*Handle]*Handle{},
 	}
 	c.slow = int64(config.SlowCallback)
 	if c.slow == 0 {
@@ -202,6 +203,9 @@ func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 		return nil, fmt.Errorf("communicator: add %s: %w", h.Name(), h.cause)
 	}
 	h.SetDeadline(o.Deadline)
+	if o.Beside != nil {
+		h.standBeside(o.Beside)
+	}
 	return h, nil
 }
 

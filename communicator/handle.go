@@ -51,6 +51,7 @@ const (
 	due                        // its deadline has come
 	marked                     // by MarkReadable
 	detached                   // left by Detach
+	paired                     // another stands beside it
 )
 
 type ability uint8
@@ -101,6 +102,25 @@ func (h *Handle) Active() bool { return h.state&gone == 0 }
 // Enabled tells whether the source may be called back.
 func (h *Handle) Enabled() bool { return h.state&(gone|disabled) == 0 }
 
+// standBeside lets the handle be enabled, and have the priority, as another.
+func (h *Handle) standBeside(other *Handle) {
+	if other.state&gone != 0 {
+		return
+	}
+	other.state |= paired
+	h.loop.beside[other] = h
+	h.SetPriority(other.Priority())
+	h.SetEnabled(other.Enabled())
+}
+
+// pair is the handle that stands beside this one; nil if there is none any more.
+func (h *Handle) pair() *Handle {
+	if h.state&paired == 0 {
+		return nil
+	}
+	return h.loop.beside[h]
+}
+
 // SetEnabled switches the source on or off. A source that is off gets no callback, not even for
 // what has already been reported in this turn; its deadline stays and, if it has passed, fires when
 // the source is switched on again. If the kernel refuses to watch the descriptor the source is
@@ -121,6 +141,9 @@ func (h *Handle) SetEnabled(on bool) {
 		h.loop.deadlines.Remove(&h.node)
 	}
 	h.watch()
+	if other := h.pair(); other != nil {
+		other.SetEnabled(on)
+	}
 }
 
 // Priority is the source's priority.
@@ -134,6 +157,9 @@ func (h *Handle) SetPriority(priority int) {
 		return
 	}
 	h.priority = p
+	if other := h.pair(); other != nil {
+		other.SetPriority(priority)
+	}
 	if h.state&ready != 0 {
 		h.loop.ready.push(h) // the entry with the old priority is void
 	}
@@ -296,6 +322,9 @@ func (h *Handle) discardReported() {
 }
 
 func (h *Handle) leave() {
+	if h.state&paired != 0 {
+		delete(h.loop.beside, h)
+	}
 	h.want = Nothing
 	h.watch()
 	h.loop.deadlines.Remove(&h.node)

@@ -119,7 +119,7 @@ func (s *Stream) add(loop Loop) (err error) {
 // addWriter adds the descriptor for writing of a transport that has one.
 func (s *Stream) addWriter() (err error) {
 	if _, ok := s.transport.(writeDescriptor); ok {
-		s.writer, err = s.Loop().Add((*streamWriter)(s), communicator.Options{Priority: s.config.Priority})
+		s.writer, err = s.Loop().Add((*streamWriter)(s), communicator.Options{Beside: s.handle})
 		if err == nil {
 			s.writer.Want(communicator.Nothing)
 		}

@@ -119,6 +119,9 @@ func (w *streamWriter) String() string { return (*Stream)(w).handle.Name() + ", 
 
 func (w *streamWriter) HandleWrite(*communicator.Handle) error {
 	s := (*Stream)(w)
+	if !s.handle.Active() {
+		return nil // it has been removed in this turn
+	}
 	if err := s.flush(); err != nil {
 		s.handle.Remove(err)
 	}

@@ -74,8 +74,10 @@ func take(f *os.File, a sys.Access) (e end, pipe, again bool, err error) {
 		return noEnd, false, false, err
 	}
 	e = noEnd
-	controlErr := raw.Control(func(fd uintptr) { pipe, again, err = e.take(int(fd), a) })
-	if err = errors.Join(controlErr, err); err != nil {
+	if raw.Control(func(fd uintptr) { pipe, again, err = e.take(int(fd), a) }) != nil {
+		err = os.ErrClosed // the one reason, for which package os has no public error here
+	}
+	if err != nil {
 		return noEnd, false, false, errors.Join(&os.PathError{Op: "open", Path: f.Name(), Err: err}, e.close())
 	}
 	return e, pipe, again, nil

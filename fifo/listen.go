@@ -4,6 +4,7 @@ package fifo
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -49,7 +51,8 @@ type ListenConfig struct {
 // is written in between is lost. Only what comes after the service has ended a connection itself, by
 // Close, Abort or an error, is thrown away: until the last writer has gone, or for DiscardTime.
 //
-// The transport is a *Reader, or a *Transport when answers can be written.
+// The transport is a *Reader, or a *Transport when answers can be written. It stays in the listener's
+// loop: it can't be given to another. ListenConfig.Listener.MaxConnections can't be set; there is one.
 //
 // A FIFO that is not there is made, and removed when the listener is closed. One that somebody reads
 // from is ErrInUse, another kind of file, also a symbolic link, ErrNotFIFO. Use a folder that only
@@ -85,6 +88,8 @@ type acceptor struct {
 	stale   bool      // it has hung up, and couldn't be opened again yet
 	short   bool      // of descriptors, when a connection was to begin
 	closed  bool
+
+	failures logger.Limited
 }
 
 func (a *acceptor) listen(config ListenConfig) error {
@@ -161,9 +166,12 @@ func (a *acceptor) begin() (connection.Transport, error) {
 	if a.reply != "" {
 		var err error
 		out.fd, err = sys.OpenFIFO(a.reply, sys.ForWriting)
-		if err != nil && !errors.Is(err, syscall.ENXIO) {
-			a.short = sys.Exhausted(err)
+		switch {
+		case sys.Exhausted(err):
+			a.short = true
 			return nil, a.fail(err)
+		case err != nil && !errors.Is(err, syscall.ENXIO): // commands are served all the same
+			a.failures.Log(a.loop.Logger(), slog.LevelWarn, "answers are dropped", "listener", a.handle.Name(), "error", err)
 		}
 		r.remote = Addr(a.reply)
 	}

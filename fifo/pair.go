@@ -31,6 +31,9 @@ func Pair() (a, b *Transport, err error) {
 // ForChild makes two pipes to a child process. stdin and stdout are the child's ends, which block as
 // a program expects of them: they are for the Stdin and Stdout, or ExtraFiles, of an exec.Cmd.
 // Close both after its Start, or the child's end goes unnoticed.
+//
+// A child that writes as it reads, such as a filter, needs a StreamConfig.HighWater above all that is
+// written to it at once: a stream above the mark does not read, and then each waits for the other.
 func ForChild() (t *Transport, stdin, stdout *os.File, err error) {
 	p, err := makePipes()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 var bytesCases = []testCase{
 	{"WholeAndInOrder", testWholeAndInOrder},
 	{"LargeBothWays", testLargeBothWays},
+	{"BothWaysSmallBuffers", testBothWaysSmall},
 	{"PartialReads", testPartialReads},
 	{"LargeRest", testLargeRest},
 	{"HalfCloseByPeer", testHalfCloseByPeer},
@@ -59,15 +61,54 @@ func testWholeAndInOrder(t *testing.T, env Env) {
 	p.endsWith(nil)
 }
 
-// testLargeBothWays sends 16 MiB each way at once, through small buffers.
+// largeSize is what is sent each way at once.
+func largeSize() int {
+	if raced || testing.Short() {
+		return 8 << 20
+	}
+	return 64 << 20
+}
+
+// testLargeBothWays sends much each way at once.
 func testLargeBothWays(t *testing.T, env Env) {
-	const size = 16 << 20
+	size := largeSize()
 	here, there := noise(size, 2), noise(size, 3)
 	p := newProbe(t)
 	sending := &source{text: here, piece: 300_000, done: (*connection.Stream).CloseWrite}
 	p.open, p.drain = sending.pump, sending.pump
-	var received bytes.Buffer
-	p.data = func(_ *connection.Stream, data []byte) (int, error) { return received.Write(data) }
+	received, length := crc32.NewIEEE(), 0
+	p.data = func(_ *connection.Stream, data []byte) (int, error) {
+		length += len(data)
+		return received.Write(data)
+	}
+	r := serveStream(t, env, p, connection.StreamConfig{HighWater: 1 << 20})
+	peer := r.peer()
+	wait := beside(t, func() error {
+		_, err := peer.Write(there)
+		return err
+	})
+	got := crc32.NewIEEE()
+	n, err := io.Copy(got, peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	peer.close()
+	p.endsWith(nil)
+	if got.Sum32() != sum(here) {
+		t.Errorf("the peer got %d bytes that are not the %d sent", n, size)
+	}
+	if received.Sum32() != sum(there) {
+		t.Errorf("got %d bytes that are not the %d sent", length, size)
+	}
+}
+
+// testBothWaysSmall is the same with little, through small buffers.
+func testBothWaysSmall(t *testing.T, env Env) {
+	here, there := noise(4<<20, 4), noise(4<<20, 5)
+	p, received := collector(t)
+	sending := &source{text: here, piece: 300_000, done: (*connection.Stream).CloseWrite}
+	p.open, p.drain = sending.pump, sending.pump
 	r := serveSmall(t, env, p, connection.StreamConfig{HighWater: 1 << 20})
 	peer := r.peer()
 	wait := beside(t, func() error {
@@ -84,9 +125,11 @@ func testLargeBothWays(t *testing.T, env Env) {
 	if sum(got) != sum(here) {
 		t.Errorf("the peer got %d bytes that are not the %d sent", len(got), len(here))
 	}
-	if sum(received.Bytes()) != sum(there) {
-		t.Errorf("got %d bytes that are not the %d sent", received.Len(), len(there))
-	}
+	r.do(func() {
+		if sum(received.Bytes()) != sum(there) {
+			t.Errorf("got %d bytes that are not the %d sent", received.Len(), len(there))
+		}
+	})
 }
 
 func testPartialReads(t *testing.T, env Env) {

@@ -93,6 +93,7 @@ func Run(t *testing.T, env Env) {
 		{"Times", timeCases},
 		{"Rates", rateCases},
 		{"Shutdown", shutdownCases},
+		{"Edges", edgeCases},
 		{"Permanent", permanentCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {

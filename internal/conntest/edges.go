@@ -18,6 +18,7 @@ var edgeCases = []testCase{
 	{"ReadDeadlineWhileDialling", testReadDeadlineWhileDialling},
 	{"NoDrainAfterAbort", testNoDrainAfterAbort},
 	{"NoDrainWhileDisabled", testNoDrainWhileDisabled},
+	{"PriorityOfBothWays", testPriorityOfBothWays},
 }
 
 // callbacks is how many callbacks the loop has made.
@@ -157,4 +158,29 @@ func testNoDrainWhileDisabled(t *testing.T, env Env) {
 	}
 	r.do(func() { s.Handle().SetEnabled(true) })
 	looptest.Await(t, drained, "HandleDrain")
+}
+
+// testPriorityOfBothWays: the priority of a stream is that of all its descriptors.
+func testPriorityOfBothWays(t *testing.T, env Env) {
+	p := newProbe(t)
+	r := serveStream(t, env, p, connection.StreamConfig{Priority: 3})
+	r.peer()
+	s := p.stream()
+	count := func(priority int) {
+		t.Helper()
+		n := 0
+		for _, info := range r.loop.Sources() {
+			if info.Priority == priority {
+				n++
+			}
+		}
+		if want := env.sources(1) - 1; n != want {
+			t.Errorf("%d sources have priority %d, want %d", n, priority, want)
+		}
+	}
+	r.do(func() {
+		count(3)
+		s.Handle().SetPriority(5)
+		count(5)
+	})
 }
