@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/fileowner"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
@@ -93,7 +94,7 @@ type acceptor struct {
 }
 
 func (a *acceptor) listen(config ListenConfig) error {
-	o, err := newOwnership(config.Mode, config.Owner, config.Group)
+	o, err := fileowner.New(config.Mode, config.Owner, config.Group)
 	if err != nil {
 		return err
 	}

@@ -4,14 +4,11 @@ package unixsock
 
 import (
 	"errors"
-	"fmt"
-	"math"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
+	"github.com/eventdispatcher-go/eventdispatcher/internal/fileowner"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -55,7 +52,7 @@ func bindFile(fd int, path string, o fileOptions) (*socketFile, error) {
 	if o.Mode == 0 {
 		o.Mode = DefaultMode
 	}
-	uid, gid, err := o.ids()
+	owner, err := fileowner.New(o.Mode, o.Owner, o.Group)
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +65,7 @@ func bindFile(fd int, path string, o fileOptions) (*socketFile, error) {
 	if unlock, err := sys.LockFolder(filepath.Dir(path)); err == nil {
 		defer unlock()
 	}
-	first := o.Mode
-	if uid >= 0 || gid >= 0 {
-		first &= 0o700 // until it has its owner and its group
-	}
-	if err = sys.SetMode(fd, first); err != nil {
+	if err = sys.SetMode(fd, owner.First()); err != nil {
 		return nil, err
 	}
 	err = sys.Bind(fd, &sa)
@@ -85,7 +78,7 @@ func bindFile(fd int, path string, o fileOptions) (*socketFile, error) {
 		return nil, err
 	}
 	if f.info, err = os.Lstat(path); err == nil {
-		err = o.settle(path, uid, gid)
+		err = settle(path, owner)
 	}
 	if err == nil {
 		err = o.listen(fd)
@@ -107,76 +100,22 @@ func (o *fileOptions) listen(fd int) error {
 	return sys.Listen(fd, o.backlog)
 }
 
-// settle gives the file its group, its mode and its owner, in that order: whoever gives a file away
-// may need a privilege to change its mode afterwards. It goes through a descriptor, or whoever may
-// write to the folder could put a symbolic link to another file there.
-func (o *fileOptions) settle(path string, uid, gid int) error {
+// settle gives the file what it is to have. It goes through a descriptor, or whoever may write to the
+// folder could put a symbolic link to another file there.
+func settle(path string, owner fileowner.Owner) error {
 	fd, err := sys.OpenPath(path)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = sys.Close(fd) }()
-	mode, socket, err := sys.Mode(fd)
-	if err == nil && !socket {
+	kind, err := sys.KindOf(fd)
+	if err == nil && kind != sys.KindSocket {
 		err = syscall.ENOTSOCK
 	}
-	if err == nil && gid >= 0 {
-		err = describe("group", o.Group, sys.Chown(fd, -1, gid))
-	}
-	if err == nil && mode != o.Mode.Perm() {
-		err = sys.Chmod(fd, o.Mode)
-	}
-	if err == nil && uid >= 0 {
-		err = describe("owner", o.Owner, sys.Chown(fd, uid, -1))
+	if err == nil {
+		err = owner.Settle(fd)
 	}
 	return err
-}
-
-// ids looks the owner and the group up; -1 is none.
-func (o *fileOptions) ids() (uid, gid int, err error) {
-	uid, err = id(o.Owner, func(name string) (string, error) {
-		u, err := user.Lookup(name)
-		if err != nil {
-			return "", err
-		}
-		return u.Uid, nil
-	})
-	if err != nil {
-		return 0, 0, describe("owner", o.Owner, err)
-	}
-	gid, err = id(o.Group, func(name string) (string, error) {
-		g, err := user.LookupGroup(name)
-		if err != nil {
-			return "", err
-		}
-		return g.Gid, nil
-	})
-	return uid, gid, describe("group", o.Group, err)
-}
-
-// id is a number as it is, or what lookup finds for a name; -1 for none.
-func id(name string, lookup func(string) (string, error)) (int, error) {
-	if name == "" {
-		return -1, nil
-	}
-	n, err := strconv.ParseUint(name, 10, 32)
-	if errors.Is(err, strconv.ErrSyntax) {
-		if name, err = lookup(name); err != nil {
-			return 0, err
-		}
-		n, err = strconv.ParseUint(name, 10, 32)
-	}
-	if err == nil && n == math.MaxUint32 {
-		err = strconv.ErrRange // chown(2) takes it for none
-	}
-	return int(n), err
-}
-
-func describe(what, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s %s: %w", what, name, err)
 }
 
 // isStale tells whether path is a socket that no process has any more. A datagram socket asks: a

@@ -17,6 +17,7 @@ const module = "github.com/eventdispatcher-go/eventdispatcher"
 // no entry names a package itself.
 var lines = [][]string{
 	{"internal/sys", "internal/logger", "internal/timerqueue"},
+	{"internal/fileowner"},
 	{"message"},
 	{"message/definition"},
 	{"dispatcher"},

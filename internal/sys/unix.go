@@ -24,14 +24,6 @@ func OpenPath(path string) (fd int, err error) {
 	return fd, err
 }
 
-// Mode is the permissions of the file of a descriptor that OpenPath has opened, and whether it is a
-// socket.
-func Mode(fd int) (mode os.FileMode, socket bool, err error) {
-	var st unix.Stat_t
-	err = retry("fstat", func() error { return unix.Fstat(fd, &st) })
-	return os.FileMode(st.Mode) & os.ModePerm, st.Mode&unix.S_IFMT == unix.S_IFSOCK, err
-}
-
 // Chmod changes the permissions of the file of a descriptor that OpenPath has opened.
 func Chmod(fd int, mode os.FileMode) error {
 	return retry("chmod", func() error {
