@@ -134,7 +134,7 @@ func Leave(d *connection.Datagram, group netip.Addr, iface string) error {
 }
 
 func change(op string, d *connection.Datagram, g Group, call func(fd int, group netip.Addr, iface int) error) error {
-	err := error(connection.ErrClosed)
+	err := connection.ErrClosed
 	if d.Handle().Active() {
 		err = member(d.FD(), g, call)
 	}

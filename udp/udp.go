@@ -16,7 +16,9 @@
 //
 // A socket gets what is sent to the groups that it has joined, in [ListenConfig].Groups or by
 // [Join], on the interfaces on which it has, and nothing of the groups that other programs of the
-// machine have joined. Its port is that of the group; several programs share it with ReuseAddr.
+// machine have joined. Of an IPv6 group that was joined on several interfaces, by whomever, the kernel
+// hands each member what comes on any of them. The port is that of the group; several programs share
+// it with ReuseAddr.
 package udp
 
 import (
