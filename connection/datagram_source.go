@@ -122,11 +122,11 @@ func (d *Datagram) handOver(i int) (n int, err error) {
 	}
 	d.from.addr = d.in.From(i)
 	d.from.peer = d.sender(d.from.addr)
-	return len(data), d.handle1(data, cut)
+	return len(data), d.deliver(data, cut)
 }
 
-// handle1 calls the handler, unless something of the datagram is missing.
-func (d *Datagram) handle1(data []byte, cut bool) (err error) {
+// deliver calls the handler, unless something of the datagram is missing.
+func (d *Datagram) deliver(data []byte, cut bool) (err error) {
 	if cut {
 		d.truncated++
 	} else {
@@ -166,7 +166,7 @@ func (d *Datagram) readPackets(h *communicator.Handle) error {
 			return nil
 		}
 		d.received++
-		if err := d.handle1(buf[:n:n], cut); err != nil {
+		if err := d.deliver(buf[:n:n], cut); err != nil {
 			return err
 		}
 		if bytes += n; bytes >= communicator.BufferSize || !h.Enabled() {

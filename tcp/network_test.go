@@ -18,7 +18,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 )
 
-func only(network string) tcp.Options { return tcp.Options{Network: network} }
+func onlyOf(network string) tcp.Options { return tcp.Options{Network: network} }
 
 // TestListenNetwork: one family, and no address of the other.
 func TestListenNetwork(t *testing.T) {
@@ -44,7 +44,7 @@ func TestListenNetwork(t *testing.T) {
 		t.Run(tt.network+"_"+tt.listen, func(t *testing.T) {
 			fdtest.Check(t)
 			loop := looptest.NewLogging(t, slog.DiscardHandler)
-			l, err := tcp.Listen(loop, tt.listen+":0", refuse, tcp.ListenConfig{Options: only(tt.network)})
+			l, err := tcp.Listen(loop, tt.listen+":0", refuse, tcp.ListenConfig{Options: onlyOf(tt.network)})
 			if tt.host == "" {
 				var opError *net.OpError
 				if !errors.As(err, &opError) || opError.Op != "listen" || opError.Net != tt.network {
@@ -78,12 +78,12 @@ func TestListenNetwork(t *testing.T) {
 func TestListenBothNetworks(t *testing.T) {
 	requireIPv6(t)
 	loop := looptest.NewLogging(t, slog.DiscardHandler)
-	six, err := tcp.Listen(loop, ":0", refuse, tcp.ListenConfig{Options: only("tcp6")})
+	six, err := tcp.Listen(loop, ":0", refuse, tcp.ListenConfig{Options: onlyOf("tcp6")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(six.Addr().String())
-	four, err := tcp.Listen(loop, ":"+port, refuse, tcp.ListenConfig{Options: only("tcp4")})
+	four, err := tcp.Listen(loop, ":"+port, refuse, tcp.ListenConfig{Options: onlyOf("tcp4")})
 	if errors.Is(err, syscall.EADDRINUSE) {
 		t.Skip("somebody else has the port for IPv4")
 	}
@@ -120,7 +120,7 @@ func TestDialNetwork(t *testing.T) {
 		{"tcp4", "::ffff:127.0.0.1", "127.0.0.1"},
 		{"tcp6", "::1", "::1"},
 	} {
-		c := greeted(t, loop, tcp.Dialer{Address: net.JoinHostPort(tt.host, port), Options: only(tt.network)})
+		c := greeted(t, loop, tcp.Dialer{Address: net.JoinHostPort(tt.host, port), Options: onlyOf(tt.network)})
 		c.open = func(s *connection.Stream) {
 			if host, _, _ := net.SplitHostPort(s.RemoteAddr().String()); host != tt.want {
 				t.Errorf("%s %q: connected to %s, want %s", tt.network, tt.host, host, tt.want)
@@ -139,13 +139,13 @@ func TestDialOtherNetwork(t *testing.T) {
 	loop := looptest.NewLogging(t, slog.DiscardHandler)
 	four, six := netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("[::1]:0")
 	for _, d := range []tcp.Dialer{
-		{Address: "[::1]:1", Options: only("tcp4")},
-		{Address: "127.0.0.1:1", Options: only("tcp6")},
-		{Address: "[::ffff:127.0.0.1]:1", Options: only("tcp6")},
+		{Address: "[::1]:1", Options: onlyOf("tcp4")},
+		{Address: "127.0.0.1:1", Options: onlyOf("tcp6")},
+		{Address: "[::ffff:127.0.0.1]:1", Options: onlyOf("tcp6")},
 		{Address: "[::1]:1", Local: four},
 		{Address: "127.0.0.1:1", Local: six},
-		{Address: "localhost:1", Local: six, Options: only("tcp4")},
-		{Address: "localhost:1", Local: four, Options: only("tcp6")},
+		{Address: "localhost:1", Local: six, Options: onlyOf("tcp4")},
+		{Address: "localhost:1", Local: four, Options: onlyOf("tcp6")},
 	} {
 		_, err := connection.DialStream(loop, d, &client{}, connection.StreamConfig{})
 		var opError *net.OpError
