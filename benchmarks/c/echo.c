@@ -1,16 +1,18 @@
 /*
- * A plain TCP echo server: one thread, one level-triggered epoll set, read
+ * A plain echo server over TCP or a Unix socket: one thread, one level-triggered epoll set, read
  * then write. It is the baseline (1.00) of the tables in README.md, so it has
  * what a correct server needs (partial writes wait for EPOLLOUT, reading pauses
  * meanwhile) and nothing else.
  *
- *   echo [-p PORT] [-s SIZE] [-w MICROS]
+ *   echo [-p PORT | -u PATH] [-s SIZE] [-w MICROS]
  *
  * -p  port on 127.0.0.1; 0, the default, lets the kernel choose
+ * -u  path of a Unix stream socket, which must not exist
  * -s  bytes in one request, default 64; only used to count requests for -w
  * -w  microseconds of busy work for each request, default 0
  *
- * "listening tcp 127.0.0.1:PORT" on standard output says that it is ready.
+ * "listening tcp 127.0.0.1:PORT", or "listening unix PATH", on standard output
+ * says that it is ready.
  * It runs until a signal ends it.
  */
 #define _GNU_SOURCE
@@ -25,6 +27,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +42,7 @@ struct conn {
 static struct conn conns[MAX_FD];
 static char buffer[BUFFER];
 static int ep, listener;
+static const char *path; /* of the Unix socket, NULL for TCP */
 static size_t request_size = 64;
 static long work_ns;
 
@@ -83,7 +87,8 @@ static void accept_some(void)
 			continue;
 		}
 		int on = 1;
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		if (!path)
+			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 		watch(EPOLL_CTL_ADD, fd, EPOLLIN);
 	}
 }
@@ -146,15 +151,17 @@ static void writable(int fd)
 int main(int argc, char **argv)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	for (int o; (o = getopt(argc, argv, "p:s:w:")) != -1;) {
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	for (int o; (o = getopt(argc, argv, "p:u:s:w:")) != -1;) {
 		switch (o) {
 		case 'p': sa.sin_port = htons(atoi(optarg)); break;
+		case 'u': path = optarg; break;
 		case 's': request_size = atoi(optarg); break;
 		case 'w': work_ns = atol(optarg) * 1000; break;
 		default: return 2;
 		}
 	}
-	if (request_size < 1)
+	if (request_size < 1 || (path && strlen(path) >= sizeof un.sun_path))
 		return 2;
 	signal(SIGPIPE, SIG_IGN);
 	struct rlimit lim;
@@ -162,15 +169,24 @@ int main(int argc, char **argv)
 	lim.rlim_cur = lim.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &lim);
 
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr *addr = (struct sockaddr *)&sa;
 	socklen_t len = sizeof sa;
-	if (listener < 0 || bind(listener, (struct sockaddr *)&sa, sizeof sa) < 0 ||
-	    listen(listener, 4096) < 0 || getsockname(listener, (struct sockaddr *)&sa, &len) < 0)
+	if (path) {
+		strcpy(un.sun_path, path);
+		addr = (struct sockaddr *)&un;
+		len = sizeof un;
+	}
+	listener = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (listener < 0 || bind(listener, addr, len) < 0 || listen(listener, 4096) < 0 ||
+	    getsockname(listener, addr, &len) < 0)
 		die("listen");
 	if ((ep = epoll_create1(EPOLL_CLOEXEC)) < 0)
 		die("epoll_create1");
 	watch(EPOLL_CTL_ADD, listener, EPOLLIN);
-	printf("listening tcp 127.0.0.1:%d\n", ntohs(sa.sin_port));
+	if (path)
+		printf("listening unix %s\n", path);
+	else
+		printf("listening tcp 127.0.0.1:%d\n", ntohs(sa.sin_port));
 	fflush(stdout);
 
 	static struct epoll_event evs[BATCH];

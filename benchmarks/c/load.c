@@ -2,9 +2,13 @@
  * A closed-loop load generator for echo servers: one thread, raw epoll,
  * loopback only, bounded in time.
  *
- *   load -p PORT [-c CONNS] [-s SIZE] [-d DEPTH] [-w WARMUP_MS] [-t MS]
+ *   load -p PORT|PATH [-D] [-c CONNS] [-s SIZE] [-d DEPTH] [-w WARMUP_MS] [-t MS]
  *        [-P SERVER_PID] [-b] [-u PORT [-i MICROS]]
- *   load -p PORT -I CONNS
+ *   load -p PORT|PATH -I CONNS
+ *
+ * -p is a port of 127.0.0.1, or with a slash the path of a Unix stream socket.
+ * -D sends datagrams of UDP instead, one a request, from CONNS sockets of their
+ * own, with a DEPTH of 1. One that is lost ends it without figures.
  *
  * Every connection keeps DEPTH requests of SIZE bytes in flight. The content of
  * each stream is a function of the connection's number and the position, so all
@@ -41,6 +45,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,9 +62,8 @@ struct conn {
 };
 
 static unsigned char pattern[PERIOD + MAX_SIZE], buffer[BUFFER];
-static struct sockaddr_in addr = { .sin_family = AF_INET };
 static size_t size = 64;
-static int conns_n = 1, depth = 1, ep;
+static int conns_n = 1, depth = 1, ep, kind = SOCK_STREAM;
 static struct conn *conns;
 static int measuring, draining;
 static uint32_t *samples;
@@ -109,15 +113,31 @@ static const unsigned char *stream_at(const struct conn *c, uint64_t pos, size_t
 	return pattern + (c->id * UINT64_C(2654435761) + request * 40503) % PERIOD + off;
 }
 
-static int dial(int port)
+static int dial(const char *to)
 {
-	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_un un;
+	} addr = { 0 };
+	int on = 1;
+	socklen_t len = sizeof addr.in;
+	if (strchr(to, '/')) {
+		addr.un.sun_family = AF_UNIX;
+		strncpy(addr.un.sun_path, to, sizeof addr.un.sun_path - 1);
+		len = sizeof addr.un;
+	} else {
+		addr.in.sin_family = AF_INET;
+		addr.in.sin_port = htons(atoi(to));
+		addr.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	}
+	int fd = socket(addr.any.sa_family, kind | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		die("socket");
-	addr.sin_port = htons(port);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
+	if (connect(fd, &addr.any, len) < 0)
 		die("connect");
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (addr.any.sa_family == AF_INET && kind == SOCK_STREAM)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	return fd;
 }
 
@@ -173,6 +193,8 @@ static int64_t readable(struct conn *c)
 		return now;
 	if (n <= 0)
 		fail(n < 0 ? strerror(errno) : "the server closed", c);
+	if (kind == SOCK_DGRAM && (size_t)n != size)
+		fail("a datagram of another length", c);
 	if (c->read + n > c->written)
 		fail("more bytes than were sent", c);
 	int done = 0;
@@ -210,7 +232,7 @@ static double quantile_us(double q)
 	return samples_n ? samples[(size_t)(q * (samples_n - 1))] / 1e3 : 0;
 }
 
-static void idle(int port)
+static void idle(const char *port)
 {
 	for (int i = 0; i < conns_n; i++) {
 		struct conn c = { .fd = dial(port), .id = i };
@@ -238,12 +260,14 @@ static void nonblocking(int fd)
 
 int main(int argc, char **argv)
 {
-	int port = 0, urgent_port = 0, warm_ms = 200, run_ms = 500, idle_mode = 0, spin = 0;
+	const char *port = NULL, *urgent_port = NULL;
+	int warm_ms = 200, run_ms = 500, idle_mode = 0, spin = 0;
 	int64_t interval = 1000000;
 	pid_t pid = 0;
-	for (int o; (o = getopt(argc, argv, "p:c:s:d:w:t:P:bu:i:I:")) != -1;) {
+	for (int o; (o = getopt(argc, argv, "p:Dc:s:d:w:t:P:bu:i:I:")) != -1;) {
 		switch (o) {
-		case 'p': port = atoi(optarg); break;
+		case 'p': port = optarg; break;
+		case 'D': kind = SOCK_DGRAM; break;
 		case 'c': conns_n = atoi(optarg); break;
 		case 's': size = atoi(optarg); break;
 		case 'd': depth = atoi(optarg); break;
@@ -251,12 +275,14 @@ int main(int argc, char **argv)
 		case 't': run_ms = atoi(optarg); break;
 		case 'P': pid = atoi(optarg); break;
 		case 'b': spin = 1; break;
-		case 'u': urgent_port = atoi(optarg); break;
+		case 'u': urgent_port = optarg; break;
 		case 'i': interval = atol(optarg) * 1000; break;
 		case 'I': conns_n = atoi(optarg); idle_mode = 1; break;
 		default: return 2;
 		}
 	}
+	if (kind == SOCK_DGRAM && (depth > 1 || size > BUFFER || idle_mode))
+		return 2;
 	if (!port || conns_n < 1 || depth < 1 || size < 1 || size > MAX_SIZE || interval < 1)
 		return 2;
 	signal(SIGPIPE, SIG_IGN);
@@ -265,7 +291,6 @@ int main(int argc, char **argv)
 	getrlimit(RLIMIT_NOFILE, &lim);
 	lim.rlim_cur = lim.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &lim);
-	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	fill_pattern();
 	if (idle_mode)
 		idle(port);

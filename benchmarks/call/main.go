@@ -11,63 +11,41 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
-	"fmt"
-	"log"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/benchmarks/internal/run"
 )
 
 type options struct {
-	rounds       int
-	slice        time.Duration
-	warmup       time.Duration
-	only         run.Only
-	idle         int
-	serverCPU    int
-	generatorCPU int
-	json         bool
+	run.Options
+	only run.Only
+	idle int
+	json bool
 }
 
 func main() {
-	var o options
-	flag.IntVar(&o.rounds, "rounds", 6, "rounds; every server runs once in each")
-	flag.DurationVar(&o.slice, "slice", 500*time.Millisecond, "measured time of a server in a round")
-	flag.DurationVar(&o.warmup, "warmup", 200*time.Millisecond, "time before the measured time")
+	o := options{Options: run.Options{Rounds: 6, Slice: 500 * time.Millisecond, Warmup: 200 * time.Millisecond}}
+	o.Flags()
 	flag.StringVar((*string)(&o.only), "only", "", "comma separated scenarios (1, 1-spin, 100, idle) and servers (textline, gob, grpc); eventdispatcher always runs")
 	flag.IntVar(&o.idle, "idle", 5000, "idle connections")
-	flag.IntVar(&o.serverCPU, "server-cpu", 0, "CPU of the server")
-	flag.IntVar(&o.generatorCPU, "load-cpu", 1, "CPU of the load generator")
 	flag.BoolVar(&o.json, "json", false, "print every slice as JSON instead of tables")
-	flag.Parse()
-	log.SetFlags(0)
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := benchmark(ctx, o); ctx.Err() != nil {
-		log.Fatal("interrupted")
-	} else if err != nil {
-		log.Fatal(err)
-	}
+	run.Main(o.benchmark)
 }
 
-func benchmark(ctx context.Context, o options) error {
-	if o.rounds < 1 || o.slice < time.Millisecond || o.idle < 1 || flag.NArg() > 0 {
-		return fmt.Errorf("usage: --rounds, --slice and --idle are positive, no arguments")
+func (o *options) benchmark(ctx context.Context, programs *run.Programs) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	if o.idle < 1 {
+		return errors.New("usage: --idle is positive")
 	}
 	if err := o.only.Check(scenarioNames(), serverNames()); err != nil {
 		return err
 	}
-	programs, err := run.NewPrograms(ctx)
-	if err != nil {
-		return err
-	}
-	defer programs.Close()
-	b, err := build(ctx, programs, o)
+	b, err := build(ctx, programs, *o)
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func (b *bench) turns(sc scenario) []turn {
 func (b *bench) scenario(ctx context.Context, sc scenario) ([]slice, error) {
 	var all []slice
 	turns := b.turns(sc)
-	for round := range b.rounds {
+	for round := range b.Rounds {
 		for i := range turns {
 			t := turns[(i+round)%len(turns)]
 			r, err := run.Quiet(othersLimit,
@@ -147,7 +147,7 @@ func (b *bench) scenario(ctx context.Context, sc scenario) ([]slice, error) {
 			}
 			r.Round = round
 			all = append(all, r)
-			run.Progress("%s, round %d of %d: %s", sc.name, round+1, b.rounds, t.name)
+			run.Progress("%s, round %d of %d: %s", sc.name, round+1, b.Rounds, t.name)
 		}
 	}
 	run.Progress("")
@@ -159,16 +159,16 @@ func (b *bench) slice(ctx context.Context, sc scenario, t turn) (r slice, err er
 	r = slice{Scenario: sc.name, Server: t.name, Idle: t.idle}
 	b.started++
 	path := b.programs.Path(strconv.Itoa(b.started))
-	srv, err := run.StartServer(ctx, b.serverCPU, 1, b.program[t.name], "--path", path)
+	srv, err := run.StartServer(ctx, b.ServerCPU, 1, b.program[t.name], "--path", path)
 	if err != nil {
 		return r, err
 	}
-	r.Measured, err = run.Measure(ctx, srv, b.serverCPU, run.Generator{
-		Program: b.load, CPU: b.generatorCPU, Limit: b.warmup + b.options.slice + generatorLimit,
+	r.Measured, err = run.Measure(ctx, srv, b.ServerCPU, run.Generator{
+		Program: b.load, CPU: b.LoadCPU, Limit: b.Warmup + b.Slice + generatorLimit,
 		Args: []string{
 			"--protocol", t.protocol, "--path", srv.Addrs[0], "--pid", strconv.Itoa(srv.PID()),
 			"--conns", strconv.Itoa(sc.conns), "--idle", strconv.Itoa(t.idle), "--spin=" + strconv.FormatBool(sc.spin),
-			"--warmup", b.warmup.String(), "--window", b.options.slice.String(),
+			"--warmup", b.Warmup.String(), "--window", b.Slice.String(),
 		},
 	})
 	if err = errors.Join(err, srv.Stop()); err != nil {

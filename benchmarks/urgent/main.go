@@ -9,14 +9,10 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"log"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/benchmarks/internal/run"
@@ -65,40 +61,18 @@ type slice struct {
 	expected int
 }
 
-type options struct {
-	rounds                  int
-	slice, warmup           time.Duration
-	serverCPU, generatorCPU int
-}
+type options struct{ run.Options }
 
 func main() {
-	var o options
-	flag.IntVar(&o.rounds, "rounds", 3, "rounds; every mode runs once in each")
-	flag.DurationVar(&o.slice, "slice", 2*time.Second, "measured time of a mode in a round")
-	flag.DurationVar(&o.warmup, "warmup", 300*time.Millisecond, "time before the measured time")
-	flag.IntVar(&o.serverCPU, "server-cpu", 0, "CPU of the server")
-	flag.IntVar(&o.generatorCPU, "load-cpu", 1, "CPU of the load generator")
-	flag.Parse()
-	log.SetFlags(0)
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	if err := benchmark(ctx, o); ctx.Err() != nil {
-		log.Fatal("interrupted")
-	} else if err != nil {
-		log.Fatal(err)
-	}
+	o := options{run.Options{Rounds: 3, Slice: 2 * time.Second, Warmup: 300 * time.Millisecond}}
+	o.Flags()
+	run.Main(o.benchmark)
 }
 
-func benchmark(ctx context.Context, o options) error {
-	if o.rounds < 1 || o.slice < 10*period || flag.NArg() > 0 {
-		return errors.New("usage: --rounds and --slice are positive, no arguments")
-	}
-	programs, err := run.NewPrograms(ctx)
-	if err != nil {
+func (o *options) benchmark(ctx context.Context, programs *run.Programs) error {
+	if err := o.Check(); err != nil {
 		return err
 	}
-	defer programs.Close()
 	var load, baseline, server string
 	for _, build := range []func() error{
 		func() (err error) { load, err = programs.C(ctx, "load"); return err },
@@ -110,10 +84,10 @@ func benchmark(ctx context.Context, o options) error {
 		}
 	}
 	all := map[string][]slice{}
-	for round := range o.rounds {
+	for round := range o.Rounds {
 		for i := range modes {
 			m := modes[(i+round)%len(modes)]
-			run.Progress("round %d of %d: %s", round+1, o.rounds, m.name)
+			run.Progress("round %d of %d: %s", round+1, o.Rounds, m.name)
 			program := server
 			if m.c {
 				program = baseline
@@ -134,7 +108,7 @@ func benchmark(ctx context.Context, o options) error {
 
 // measure runs one mode once. The server reports all it saw; what was due in the
 // generator's window counts.
-func (o options) measure(ctx context.Context, m mode, load, program string) (s slice, err error) {
+func (o *options) measure(ctx context.Context, m mode, load, program string) (s slice, err error) {
 	argv, ports := []string{program, "--work", work.String(), "--priority", fmt.Sprint(m.priority)}, 2
 	if m.kind == "tick" {
 		argv = append(argv, "--tick", period.String())
@@ -142,18 +116,18 @@ func (o options) measure(ctx context.Context, m mode, load, program string) (s s
 	if m.c {
 		argv, ports = []string{program, "-s", fmt.Sprint(size), "-w", fmt.Sprint(work.Microseconds())}, 1
 	}
-	srv, err := run.StartServer(ctx, o.serverCPU, ports, argv...)
+	srv, err := run.StartServer(ctx, o.ServerCPU, ports, argv...)
 	if err != nil {
 		return s, err
 	}
 	l := run.Load{
-		Program: load, CPU: o.generatorCPU, Port: srv.Addrs[0], PID: srv.PID(),
-		Conns: conns, Size: size, Depth: 1, Warmup: o.warmup, Window: o.slice,
+		Program: load, CPU: o.LoadCPU, Port: srv.Addrs[0], PID: srv.PID(),
+		Conns: conns, Size: size, Depth: 1, Warmup: o.Warmup, Window: o.Slice,
 	}
 	if m.kind == "message" {
 		l.UrgentPort = srv.Addrs[1]
 	}
-	s.Measured, err = run.Measure(ctx, srv, o.serverCPU, l.Generator())
+	s.Measured, err = run.Measure(ctx, srv, o.ServerCPU, l.Generator())
 	if err = errors.Join(err, srv.Stop()); err != nil {
 		return s, err
 	}

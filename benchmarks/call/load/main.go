@@ -4,7 +4,7 @@
 // reply is compared with what has to come, and every call that was sent has to be
 // answered; otherwise it ends with status 1 and no figures.
 //
-// One line of JSON on standard output holds the results: see window.
+// One line of JSON on standard output holds the results: see package window.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/benchmarks/internal/store"
+	"github.com/eventdispatcher-go/eventdispatcher/benchmarks/internal/window"
 )
 
 // What all calls have in common.
@@ -60,7 +61,7 @@ func generate(o options) error {
 	if o.path == "" || o.conns < 1 || o.idle < 0 || flag.NArg() > 0 {
 		return errors.New("usage: --path PATH; --conns is positive, no arguments")
 	}
-	w := newWindow(o.pid, o.warmup, o.window)
+	w := window.New(o.pid, o.warmup, o.window)
 	var err error
 	switch {
 	case o.protocol == "text":
@@ -77,7 +78,7 @@ func generate(o options) error {
 	if err != nil {
 		return err
 	}
-	r, err := w.result()
+	r, err := w.Result()
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/benchmarks/internal/store"
 	"github.com/eventdispatcher-go/eventdispatcher/benchmarks/internal/store/storepb"
+	"github.com/eventdispatcher-go/eventdispatcher/benchmarks/internal/window"
 )
 
 // caller is a connection of an RPC system.
@@ -45,7 +46,7 @@ func (c grpcClient) call(q *store.Query) (store.User, error) {
 
 // closedLoop makes calls until the window is over, on a goroutine a connection. The
 // connections end with the process.
-func closedLoop(w *window, conns int, dial func() (caller, error)) error {
+func closedLoop(w *window.Window, conns int, dial func() (caller, error)) error {
 	callers := make([]caller, conns)
 	for i := range callers {
 		c, err := dial()
@@ -57,18 +58,18 @@ func closedLoop(w *window, conns int, dial func() (caller, error)) error {
 		}
 		callers[i] = c
 	}
-	w.started()
+	w.Started()
 	ended := make(chan error, conns)
 	for i, c := range callers {
 		go func() {
 			session := session(i)
 			for id := firstID + i + conns; ; id += conns {
-				sent := w.now()
+				sent := w.Now()
 				if err := fetch(c, session, id); err != nil {
 					ended <- fmt.Errorf("connection %d: %w", i, err)
 					return
 				}
-				if !w.answered(sent, w.now()) {
+				if !w.Answered(sent, w.Now()) {
 					ended <- nil
 					return
 				}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/eventdispatcher-go/eventdispatcher/benchmarks/internal/store"
+	"github.com/eventdispatcher-go/eventdispatcher/benchmarks/internal/window"
 )
 
 // textConn is a connection with one call in flight.
@@ -26,7 +27,7 @@ type textConn struct {
 // textClient is light on purpose: one epoll set, one reading and one writing a
 // call, and replies compared as bytes, so that the server is the bottleneck.
 type textClient struct {
-	w           *window
+	w           *window.Window
 	conns       []textConn
 	step        uint64 // between the ids of a connection
 	line, reply []byte // scratch
@@ -38,7 +39,7 @@ const replySize = 256
 // text makes calls in the text language until the window is over, conns at a time,
 // beside idle connections. Package os has raised RLIMIT_NOFILE to its hard limit
 // already.
-func text(w *window, path string, conns, idle int, spin bool) error {
+func text(w *window.Window, path string, conns, idle int, spin bool) error {
 	c := &textClient{w: w, conns: make([]textConn, conns+idle), step: uint64(conns + idle)}
 	for i := range c.conns {
 		t := &c.conns[i]
@@ -68,7 +69,7 @@ func (t *textConn) dial(path string) (err error) {
 
 // once makes one call, waiting for the reply.
 func (c *textClient) once(t *textConn) error {
-	if err := c.send(t, c.w.now()); err != nil {
+	if err := c.send(t, c.w.Now()); err != nil {
 		return err
 	}
 	for {
@@ -90,9 +91,9 @@ func (c *textClient) run(conns, wait int) error {
 			return os.NewSyscallError("epoll_ctl", err)
 		}
 	}
-	c.w.started()
+	c.w.Started()
 	for i := range conns {
-		if err := c.send(&c.conns[i], c.w.now()); err != nil {
+		if err := c.send(&c.conns[i], c.w.Now()); err != nil {
 			return err
 		}
 	}
@@ -111,8 +112,8 @@ func (c *textClient) run(conns, wait int) error {
 			if !done {
 				continue
 			}
-			now := c.w.now()
-			if !c.w.answered(t.sent, now) {
+			now := c.w.Now()
+			if !c.w.Answered(t.sent, now) {
 				inFlight--
 			} else if err := c.send(t, now); err != nil {
 				return err

@@ -1,23 +1,20 @@
 package run
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 )
 
-// Load says what the generator of c/load.c shall do.
+// Load says what the generator of c/load.c, or one that takes the same flags, shall do.
 type Load struct {
 	Program    string        // what Programs.C built
 	CPU        int           // it is pinned to this one
-	Port       string        // of the server
+	Port       string        // of the server, or the path of its Unix socket
 	PID        int           // whose CPU time is read
 	Conns      int           // connections
 	Size       int           // bytes in a request
@@ -26,6 +23,7 @@ type Load struct {
 	Warmup     time.Duration // before the window
 	Window     time.Duration // what is measured
 	UrgentPort string        // "" sends no urgent messages
+	More       []string      // arguments besides
 }
 
 // Result is what a generator reports, of the window alone but for Total and
@@ -77,7 +75,7 @@ func (l Load) Generator() Generator {
 	if l.UrgentPort != "" {
 		args = append(args, "-u", l.UrgentPort)
 	}
-	return Generator{Program: l.Program, CPU: l.CPU, Args: args}
+	return Generator{Program: l.Program, CPU: l.CPU, Args: append(args, l.More...)}
 }
 
 // Generator is a program that loads a server and prints a Result as JSON.
@@ -114,41 +112,4 @@ func (g Generator) Run(ctx context.Context) (Result, error) {
 		return r, fmt.Errorf("load: no request was answered")
 	}
 	return r, nil
-}
-
-// Idle holds connections that exchanged one request each and are silent now.
-type Idle struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-}
-
-// OpenIdle opens n connections; Close ends them.
-func OpenIdle(ctx context.Context, program, port string, cpu, n int) (*Idle, error) {
-	cmd := exec.CommandContext(ctx, program, "-p", port, "-I", strconv.Itoa(n))
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := startPinned(cmd, cpu); err != nil {
-		return nil, err
-	}
-	i := &Idle{cmd: cmd, stdin: stdin}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "idle ") {
-		_ = i.Close()
-		return nil, fmt.Errorf("load: %d idle connections: %s", n, stderr.String())
-	}
-	return i, nil
-}
-
-// Close closes the connections and waits for the generator to end.
-func (i *Idle) Close() error {
-	_ = i.stdin.Close()
-	return i.cmd.Wait()
 }

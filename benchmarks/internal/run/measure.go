@@ -18,14 +18,21 @@ type Measured struct {
 	Disagree float64 `json:"cpu_disagree"`
 }
 
-// Measure loads a server that is pinned to serverCPU.
-func Measure(ctx context.Context, s *Server, serverCPU int, g Generator) (m Measured, err error) {
+// Measure loads a server that is pinned to serverCPU. What the processes beside take is not others'.
+func Measure(ctx context.Context, s *Server, serverCPU int, g Generator, beside ...int) (m Measured, err error) {
 	begin := time.Now()
-	var busy, server [2]time.Duration
+	var busy, server, known [2]time.Duration
 	read := func(i int) error {
 		var err error
 		if busy[i], err = CPUsBusy(serverCPU, g.CPU); err != nil {
 			return err
+		}
+		for _, pid := range beside {
+			cpu, err := ProcessCPU(pid)
+			if err != nil {
+				return err
+			}
+			known[i] += cpu
 		}
 		server[i], err = ProcessCPU(s.PID())
 		return err
@@ -44,7 +51,7 @@ func Measure(ctx context.Context, s *Server, serverCPU int, g Generator) (m Meas
 		return m, err
 	}
 	m.Disagree = 1 - threads.Seconds()/server[1].Seconds()
-	others := busy[1] - busy[0] - (server[1] - server[0]) - m.LoadTotal
+	others := busy[1] - busy[0] - (server[1] - server[0]) - (known[1] - known[0]) - m.LoadTotal
 	m.Others = max(0, others.Seconds()) / (2 * time.Since(begin).Seconds())
 	return m, nil
 }

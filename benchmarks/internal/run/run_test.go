@@ -141,6 +141,64 @@ func serve(ln net.Listener, spoil func([]byte) []byte) {
 	}
 }
 
+// TestNetworks loads the C servers over the other networks, and holds the generator to its word for datagrams.
+func TestNetworks(t *testing.T) {
+	p := programs(t)
+	var built [3]string
+	for i, name := range []string{"load", "echo", "udp"} {
+		var err error
+		if built[i], err = p.C(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, argv := range [][]string{{built[1], "-u", p.Path("test")}, {built[2]}} {
+		srv, err := run.StartServer(t.Context(), 0, 1, argv...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := run.Load{Program: built[0], CPU: 1, Port: srv.Addrs[0], PID: srv.PID(), Conns: 20, Size: 64, Depth: 1, Window: 20 * time.Millisecond}
+		if len(argv) == 1 {
+			l.More = []string{"-D"}
+		}
+		if r, err := l.Generator().Run(t.Context()); err != nil || r.ServerCPU <= 0 {
+			t.Errorf("%v: got %+v, %v", argv, r, err)
+		}
+		if err := srv.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, answer := range map[string]func([]byte) []byte{
+		"a datagram of another length": func(b []byte) []byte { return b[1:] },
+		"wrong bytes":                  func(b []byte) []byte { b[0] ^= 1; return b },
+		"replies are missing":          nil,
+	} {
+		c, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		go func() {
+			buf := make([]byte, 100)
+			for {
+				n, from, err := c.ReadFrom(buf)
+				if err != nil {
+					return
+				}
+				if answer != nil {
+					_, _ = c.WriteTo(answer(buf[:n]), from)
+				}
+			}
+		}()
+		_, port, _ := net.SplitHostPort(c.LocalAddr().String())
+		_, err = run.Load{
+			Program: built[0], CPU: 1, Port: port, Conns: 1, Size: 64, Depth: 1, Window: 20 * time.Millisecond, More: []string{"-D"},
+		}.Generator().Run(t.Context())
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("want %q, got %v", name, err)
+		}
+	}
+}
+
 func TestServerThatDoesNotListen(t *testing.T) {
 	if _, err := run.StartServer(t.Context(), 0, 1, "/bin/true"); err == nil {
 		t.Error("no error")

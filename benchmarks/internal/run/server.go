@@ -25,7 +25,7 @@ const (
 
 // Server is a program that has said where it listens.
 type Server struct {
-	Addrs []string // ports of TCP and paths of Unix sockets, in the order they were printed
+	Addrs []string // ports of TCP and UDP and paths of Unix sockets, in the order they were printed
 
 	cmd    *exec.Cmd
 	stderr bytes.Buffer
@@ -34,18 +34,24 @@ type Server struct {
 }
 
 // StartServer starts argv pinned to a CPU, with nothing but GOMAXPROCS=1 in its
-// environment, and waits until it has printed as many lines "listening tcp HOST:PORT"
-// or "listening unix PATH" as addrs says. The end of ctx kills it; Stop has to be called in any case.
+// environment, and waits until it has printed as many lines "listening tcp HOST:PORT",
+// "listening udp HOST:PORT" or "listening unix PATH" as addrs says. The end of ctx kills it; Stop has
+// to be called in any case.
 func StartServer(ctx context.Context, cpu, addrs int, argv ...string) (*Server, error) {
+	return StartServerOn(ctx, []int{cpu}, 1, addrs, argv...)
+}
+
+// StartServerOn is StartServer for several CPUs and another GOMAXPROCS.
+func StartServerOn(ctx context.Context, cpus []int, processors, addrs int, argv ...string) (*Server, error) {
 	s := &Server{eof: make(chan struct{})}
 	s.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...)
-	s.cmd.Env = []string{"GOMAXPROCS=1"}
+	s.cmd.Env = []string{fmt.Sprintf("GOMAXPROCS=%d", processors)}
 	s.cmd.Stderr = &s.stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := startPinned(s.cmd, cpu); err != nil {
+	if err := startPinned(s.cmd, cpus...); err != nil {
 		return nil, err
 	}
 	listening := make(chan string)
@@ -83,6 +89,9 @@ func (s *Server) read(out io.Reader, listening chan<- string) {
 			continue
 		}
 		addr, ok := strings.CutPrefix(line, "listening tcp ")
+		if !ok {
+			addr, ok = strings.CutPrefix(line, "listening udp ")
+		}
 		if _, port, err := net.SplitHostPort(addr); ok && err == nil {
 			listening <- port
 		} else {
@@ -121,18 +130,20 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// startPinned starts cmd on one CPU: a child inherits the affinity of the thread
+// startPinned starts cmd on some CPUs: a child inherits the affinity of the thread
 // that forks it. The child is killed when this program dies.
-func startPinned(cmd *exec.Cmd, cpu int) error {
+func startPinned(cmd *exec.Cmd, cpus ...int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var before, one unix.CPUSet
+	var before, some unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return os.NewSyscallError("sched_getaffinity", err)
 	}
-	one.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return fmt.Errorf("CPU %d: %w", cpu, os.NewSyscallError("sched_setaffinity", err))
+	for _, cpu := range cpus {
+		some.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &some); err != nil {
+		return fmt.Errorf("CPU %d: %w", cpus, os.NewSyscallError("sched_setaffinity", err))
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = stopLimit

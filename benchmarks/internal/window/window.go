@@ -1,4 +1,5 @@
-package main
+// Package window is the measured time of the generators that are written in Go.
+package window
 
 import (
 	"errors"
@@ -12,10 +13,10 @@ import (
 // maxSamples is more than a second's calls; later ones count without a latency.
 const maxSamples = 1 << 20
 
-// window is the measured time. It begins and ends with the first answer after the
+// Window is the measured time. It begins and ends with the first answer after the
 // warm-up and after its length: at both the CPU time of the server and of this
 // process is read. It has a lock because calls may end on several goroutines.
-type window struct {
+type Window struct {
 	pid            int
 	warmup, length time.Duration
 	start          time.Time
@@ -30,19 +31,20 @@ type window struct {
 	err          error
 }
 
-func newWindow(pid int, warmup, length time.Duration) *window {
-	return &window{pid: pid, warmup: warmup, length: length, start: time.Now(), samples: make([]uint32, 0, maxSamples)}
+// New makes a window that reads the CPU time of pid, or of nobody if that is 0.
+func New(pid int, warmup, length time.Duration) *Window {
+	return &Window{pid: pid, warmup: warmup, length: length, start: time.Now(), samples: make([]uint32, 0, maxSamples)}
 }
 
-// started says that all connections are up; the warm-up begins.
-func (w *window) started() { w.begin = w.now() + w.warmup }
+// Started says that all connections are up; the warm-up begins.
+func (w *Window) Started() { w.begin = w.Now() + w.warmup }
 
-// now is the time since the window was made.
-func (w *window) now() time.Duration { return time.Since(w.start) }
+// Now is the time since the window was made.
+func (w *Window) Now() time.Duration { return time.Since(w.start) }
 
-// answered counts a call by when it was sent and when its reply had come. It
+// Answered counts a call by when it was sent and when its reply had come. It
 // reports whether to send another one.
-func (w *window) answered(sent, now time.Duration) bool {
+func (w *Window) Answered(sent, now time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.total++
@@ -59,14 +61,14 @@ func (w *window) answered(sent, now time.Duration) bool {
 		w.end, w.open, w.over = now, false, true
 	case !w.open && now >= w.begin:
 		w.read(0)
-		w.begin, w.open = w.now(), true
+		w.begin, w.open = w.Now(), true
 		w.end = w.begin + w.length
 	}
 	return !w.over
 }
 
 // read reads the CPU clocks at one end.
-func (w *window) read(end int) {
+func (w *Window) read(end int) {
 	var err error
 	if w.self[end], err = run.ProcessCPU(0); err != nil {
 		w.err = err
@@ -79,8 +81,8 @@ func (w *window) read(end int) {
 	}
 }
 
-// result returns the figures after the last call.
-func (w *window) result() (run.Result, error) {
+// Result returns the figures after the last call.
+func (w *Window) Result() (run.Result, error) {
 	if w.err != nil || !w.over {
 		return run.Result{}, errors.Join(errors.New("the window has not ended well"), w.err)
 	}

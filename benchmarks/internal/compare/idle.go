@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"context"
@@ -13,8 +13,6 @@ import (
 // that what a server allocates once is not charged to the connections.
 const idleBase = 100
 
-const idleTarget = 400 // bytes of RSS per connection
-
 // idleCost is the growth of a server's memory, in bytes per idle connection.
 type idleCost struct {
 	Server       string  `json:"server"`
@@ -26,32 +24,32 @@ type idleCost struct {
 // idle measures three times at most: the figure varies little.
 func (b *bench) idle(ctx context.Context) ([]idleCost, error) {
 	var all []idleCost
-	for round := range min(b.rounds, 3) {
-		for i := range b.servers {
-			s := b.servers[(i+round)%len(b.servers)]
+	for round := range min(b.Options.Rounds, 3) {
+		for i := range b.Servers {
+			s := b.Servers[(i+round)%len(b.Servers)]
 			c, err := b.idleOne(ctx, s)
 			if err != nil {
-				return nil, fmt.Errorf("%s, idle: %w", s.name, err)
+				return nil, fmt.Errorf("%s, idle: %w", s.Name, err)
 			}
 			c.Round = round
 			all = append(all, c)
-			run.Progress("idle, round %d: %s", round+1, s.name)
+			run.Progress("idle, round %d: %s", round+1, s.Name)
 		}
 	}
 	run.Progress("")
 	return all, nil
 }
 
-func (b *bench) idleOne(ctx context.Context, s server) (cost idleCost, err error) {
-	cost = idleCost{Server: s.name}
+func (b *bench) idleOne(ctx context.Context, s Server) (cost idleCost, err error) {
+	cost = idleCost{Server: s.Name}
 	srv, err := b.start(ctx, s)
 	if err != nil {
 		return cost, err
 	}
 	defer func() { err = errors.Join(err, srv.Stop()) }()
 	var memory [2]run.Memory
-	for i, n := range []int{idleBase, b.options.idle} {
-		conns, err := run.OpenIdle(ctx, b.load, srv.Addrs[0], b.generatorCPU, n)
+	for i, n := range []int{idleBase, b.Idle} {
+		conns, err := run.OpenIdle(ctx, b.load, srv.Addrs[0], b.LoadCPU, n)
 		if err != nil {
 			return cost, err
 		}
@@ -60,7 +58,7 @@ func (b *bench) idleOne(ctx context.Context, s server) (cost idleCost, err error
 			return cost, err
 		}
 	}
-	n := float64(b.options.idle)
+	n := float64(b.Idle)
 	cost.RSS = float64(memory[1].RSS-memory[0].RSS) / n
 	cost.PrivateDirty = float64(memory[1].PrivateDirty-memory[0].PrivateDirty) / n
 	return cost, nil
