@@ -17,8 +17,12 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/timerqueue"
 )
 
-// piece is how many events are asked for at once.
-const piece = 64
+// How many events are asked for at once: while something urgent is in the loop no more than a piece, because asking keeps it
+// waiting, and else as many as there may well be.
+const (
+	piece = 64
+	whole = 1024
+)
 
 const (
 	// BufferSize is the size in bytes of the loop's buffers, and so the most that a stream reads in
@@ -66,6 +70,7 @@ type Communicator struct {
 	generation uint32
 	seq        uint64
 	live       int // handles in the loop
+	urgents    int // those of them that are urgent
 	urgent     int // descriptors in the urgent set
 
 	events    []sys.Event
@@ -111,7 +116,7 @@ func New(config Config) (_ *Communicator, err error) {
 	c := &Communicator{
 		config: config, log: logger.Or(config.Logger), start: time.Now(),
 		epfd: NoFD, urgentfd: NoFD, timerfd: NoFD, wakefd: NoFD,
-		events: make([]sys.Event, piece), bare: map[Source]*Handle{}, beside: map[*Handle]*Handle{},
+		events: make([]sys.Event, whole), bare: map[Source]*Handle{}, beside: map[*Handle]*Handle{},
 	}
 	c.slow = int64(config.SlowCallback)
 	if c.slow == 0 {
@@ -196,6 +201,9 @@ func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 	}
 	c.seq++
 	c.live++
+	if h.state&urgent != 0 {
+		c.urgents++
+	}
 	h.watch()
 	if h.state&gone != 0 { // the kernel refused
 		c.closing = c.closing[:len(c.closing)-1]

@@ -22,9 +22,9 @@
 //
 // A turn has four parts.
 //
-//  1. Wait: block in epoll_wait until something is ready or due, then collect all of it, 64 events
-//     at a time, so that no number of ready sources hides a more important one. Urgent sources are
-//     served between two such pieces.
+//  1. Wait: block in epoll_wait until something is ready or due, then collect all of it, so that no
+//     number of ready sources hides a more important one. While an urgent source is in the loop this is
+//     done 64 events at a time, and urgent sources are served between two such pieces.
 //  2. Dispatch in order of priority, smaller first; equal priorities in the order in which they
 //     were added. A source that is both readable and due gets HandleRead first, then HandleWrite,
 //     then HandleTimeout.

@@ -168,6 +168,11 @@ func (h *Handle) SetPriority(priority int) {
 		h.want = Nothing // out of one epoll set, into the other
 		h.watch()
 		h.state ^= urgent
+		if p < 0 {
+			h.loop.urgents++
+		} else {
+			h.loop.urgents--
+		}
 		h.want = want
 		h.watch()
 	}
@@ -329,6 +334,9 @@ func (h *Handle) leave() {
 	h.watch()
 	h.loop.deadlines.Remove(&h.node)
 	h.discardReported()
+	if h.state&urgent != 0 {
+		h.loop.urgents--
+	}
 	h.state = gone
 	h.loop.live--
 }

@@ -2,7 +2,10 @@
 
 package communicator
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Shutdown ends the loop gracefully: listeners stop accepting, timers and signals end, streams deliver
 // what they hold and close. Run returns nil when all have ended, or ErrShutdownTimeout when limit has
@@ -18,7 +21,8 @@ func (c *Communicator) Shutdown(limit time.Duration) {
 	if c.limit > 0 {
 		return
 	}
-	c.limit = c.clock() + int64(limit)
+	now := c.clock()
+	c.limit = now + min(int64(limit), math.MaxInt64-now)
 	for _, h := range c.handles() {
 		if !h.Active() {
 			continue // one that was asked before has removed it

@@ -59,7 +59,7 @@ func (c *Communicator) beginTurn() {
 	c.look++
 	c.turnLook = c.look
 	c.left = c.queued
-	if len(c.ready) > 2*c.queued+cap(c.events) || (c.queued == 0 && len(c.ready) > 0) {
+	if len(c.ready) > 2*c.queued+piece || (c.queued == 0 && len(c.ready) > 0) {
 		c.ready.dropVoid()
 	}
 	for _, h := range c.marked {
@@ -98,38 +98,42 @@ func (c *Communicator) armTimer() {
 	}
 }
 
-// collect asks epoll what is ready and queues all of it, a piece at a time: the kernel takes some
-// 0.25 µs for each event of a socket, so that a thousand at once would keep urgent sources waiting.
-// Between pieces these are served.
+// collect asks epoll what is ready and queues all of it, a piece at a time while something urgent is in the loop: the
+// kernel takes some 0.25 µs for each event of a socket, so that a thousand at once would keep it waiting. Between pieces
+// urgent sources are served.
 //
 // What epoll has reported goes to the end of its list (it is level-triggered), so a walk through
 // the list is complete when a piece is not full, or holds something that an earlier one has
 // brought.
 func (c *Communicator) collect(block bool) error {
 	before := c.now
+	events := c.events
+	if c.urgents > 0 {
+		events = events[:piece]
+	}
 	for {
 		var n int
 		var err error
 		if block {
-			n, err = sys.EpollWait(c.epfd, c.events)
+			n, err = sys.EpollWait(c.epfd, events)
 			c.posts.sleeping.Store(false)
 			c.now = c.clock()
 			c.stats.Idle += time.Duration(c.now - before)
 			block = false
 		} else {
-			n, err = sys.EpollPoll(c.epfd, c.events)
+			n, err = sys.EpollPoll(c.epfd, events)
 			c.now = c.clock()
 		}
 		if err != nil {
 			return err
 		}
-		fresh, urgent := c.queueEvents(c.events[:n], c.turnLook)
+		fresh, urgent := c.queueEvents(events[:n], c.turnLook)
 		if urgent {
 			if _, err := c.collectUrgent(c.turnLook); err != nil {
 				return err
 			}
 		}
-		if n < len(c.events) || !fresh {
+		if n < len(events) || !fresh {
 			return nil
 		}
 		c.lookAround()
