@@ -71,6 +71,8 @@ func (s *Stream) attach(t Transport, err error) {
 		s.update()
 		if s.state&closing == 0 {
 			err = s.opened()
+		} else {
+			s.readOn()
 		}
 	}
 	if err == nil && s.handle.Active() {

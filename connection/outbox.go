@@ -128,9 +128,18 @@ func (p *Permanent) mayPost() bool {
 		(p.config.Acknowledges == nil || p.outbox.flight.len() < p.config.MaxInFlight)
 }
 
-// post hands a letter to the connection. It fails if that has just ended.
+// post hands a letter to the connection. It fails if that has just ended, or has no room for it.
 func (p *Permanent) post(l letter, owned bool) bool {
 	s := p.conn.stream
+	if s.state&corking != 0 && len(*s.Loop().WriteBuffer())+l.size > s.config.MaxOutput {
+		if err := s.writeCollected(); err != nil {
+			s.handle.Remove(err)
+			return false
+		}
+		if s.waits() {
+			return false
+		}
+	}
 	l.start = s.Written()
 	if err := p.conn.Send(l.message); err != nil {
 		return false
@@ -154,7 +163,10 @@ func (p *Permanent) pump() {
 	s := p.conn.stream
 	if s.state&corking == 0 {
 		s.cork()
-		defer s.uncork()
+		defer func() {
+			s.uncork()
+			p.settle()
+		}()
 	}
 	p.report(p.outbox.expire(time.Now()), ErrExpired)
 	for p.outbox.waiting.len() > 0 && p.mayPost() {
@@ -163,7 +175,6 @@ func (p *Permanent) pump() {
 		}
 		p.outbox.bytes -= p.outbox.waiting.pop().size
 	}
-	p.settle()
 }
 
 // settle forgets the letters in flight that are delivered, as far as anybody can know.
@@ -172,7 +183,7 @@ func (p *Permanent) settle() {
 		return
 	}
 	o, s := &p.outbox, p.conn.stream
-	if s.state&keeping == 0 || s.transport.(keeper).Unsent() == 0 {
+	if s.state&keeping == 0 || s.state&cutOff == 0 && s.transport.(keeper).Unsent() == 0 {
 		o.settled = s.sent
 	}
 	if p.config.Acknowledges != nil {

@@ -202,7 +202,7 @@ func (s *Stream) drained() error {
 		return s.linger()
 	}
 	if s.state&endWriting != 0 {
-		if err := s.endWrite(); err != nil {
+		if err := s.endWrite(); err != nil || s.waits() {
 			return err
 		}
 	}

@@ -45,6 +45,7 @@ const (
 	minding                             // the transport is a consumer
 	steered                             // the layer above ends it at a shutdown
 	brief                               // closed by a shutdown of the loop
+	cutOff                              // the transport has been closed with output that it had taken
 )
 
 // NewStream puts a stream on a connected transport, which it owns from then on: also when it

@@ -78,7 +78,10 @@ func (src *streamSource) Close() error {
 		s.writer.Remove(nil)
 	}
 	if s.state&keeping != 0 {
-		_ = s.transport.(keeper).Flush()
+		t := s.transport.(keeper)
+		if _ = t.Flush(); t.Unsent() > 0 {
+			s.state |= cutOff
+		}
 	}
 	if s.out != nil { // what the kernel takes without waiting is not lost when the loop is stopped
 		n, _ := s.transport.Write(s.out.waiting())

@@ -34,7 +34,8 @@ type Dialer struct {
 	// kernel chooses both.
 	Local netip.AddrPort
 	// TLS secures the connection, as a client. The certificate of the server has to be valid for ServerName, or for the
-	// host of Address if that is empty. The zero tls.Config is right for most. Nil: no TLS.
+	// host of Address if that is empty. A server can't ask for another handshake later,
+	// whatever Renegotiation says. The zero tls.Config is right for most. Nil: no TLS.
 	TLS *tls.Config
 	// Handshakes is where the TLS handshake is made: dialers that share one don't compute more than that
 	// allows at the same time. Nil: a place of its own for each dial.

@@ -118,6 +118,7 @@ type handshake struct {
 	ctx      context.Context       //nolint:containedctx // it is that of the goroutine
 	cancel   context.CancelFunc
 	ready    chan struct{} // the socket is
+	failure  *net.OpError  // without what it was, made while the socket has its addresses
 	state    handshakeState
 	accepted bool // by a listener: the peer speaks first
 	computes bool // the goroutine has a processor
@@ -126,9 +127,10 @@ type handshake struct {
 type handshakeState uint8
 
 const (
-	silent  handshakeState = iota // the peer has said nothing yet
-	queued                        // waits for its turn
-	running                       // on its goroutine
+	silent   handshakeState = iota // the peer has said nothing yet
+	queued                         // waits for its turn
+	running                        // on its goroutine
+	orphaned                       // on its goroutine, which closes the socket: the source has left the loop
 	over
 )
 
@@ -195,18 +197,37 @@ func (h *handshake) run(loop connection.Loop) {
 		err = h.conn.tls.HandshakeContext(h.ctx)
 	}
 	h.rest()
-	if loop.Post(func() { h.finish(err) }) != nil { // the loop has ended
+	if h.post(loop, func() { h.finish(err) }) != nil { // the loop has ended, or is about to
+		<-h.ctx.Done()
 		_ = h.conn.socket.Close()
+	}
+}
+
+// postPause is how long the goroutine waits when the loop's queue is full.
+const postPause = 10 * time.Millisecond
+
+// post hands f to the loop, again and again while its queue is full: a lost one would hold its place for ever.
+func (h *handshake) post(loop connection.Loop, f func()) error {
+	for {
+		err := loop.Post(f)
+		if !errors.Is(err, communicator.ErrQueueFull) {
+			return err
+		}
+		time.Sleep(postPause)
 	}
 }
 
 // finish is the end of the goroutine, on the loop.
 func (h *handshake) finish(err error) {
+	was := h.state
 	h.state = over
 	h.pool.running--
 	defer h.pool.next()
-	if !h.handle.Active() { // it was given up meanwhile
+	if was == orphaned { // it was given up meanwhile
 		_ = h.conn.socket.Close()
+		return
+	}
+	if !h.handle.Active() { // in this very turn: Close is still to come
 		return
 	}
 	if err != nil {
@@ -252,7 +273,7 @@ func (h *handshake) rest() {
 // wait waits for the socket, on the goroutine.
 func (h *handshake) wait(i communicator.Interest) error {
 	h.rest()
-	err := h.conn.loop.Post(func() { h.handle.Want(i) })
+	err := h.post(h.conn.loop, func() { h.handle.Want(i) })
 	if err != nil {
 		return err
 	}
@@ -329,8 +350,9 @@ func (h *handshake) HandleShutdown(handle *communicator.Handle) {
 
 // Close gives up. The socket stays open while the goroutine uses it.
 func (h *handshake) Close() error {
-	h.cancel()
+	h.failure = h.conn.opError("handshake", nil)
 	if h.state == running {
+		h.state = orphaned
 		return nil
 	}
 	h.state = over
@@ -338,9 +360,11 @@ func (h *handshake) Close() error {
 }
 
 func (h *handshake) HandleClose(_ *communicator.Handle, cause error) {
+	defer h.cancel() // not before: the goroutine may close the socket then
 	if cause == nil {
 		return
 	}
 	h.pool.failed++
-	h.tell(nil, &net.OpError{Op: "handshake", Net: "tcp", Source: h.conn.LocalAddr(), Addr: h.conn.RemoteAddr(), Err: cause})
+	h.failure.Err = cause
+	h.tell(nil, h.failure)
 }

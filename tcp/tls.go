@@ -36,6 +36,8 @@ type TLSConn struct {
 	failed error      // what ended a Read that had something to return first
 	scan   recordScanner
 
+	answers int // bytes in out that are answers to what was read
+
 	gathering bool
 	ending    bool // the socket's writing side ends behind what is in out
 	eof       bool // the socket has ended
@@ -76,6 +78,9 @@ func (c *TLSConn) Read(p []byte) (n int, err error) {
 	if c.failed != nil {
 		return 0, c.failed
 	}
+	if c.answers > maxAnswers {
+		return 0, c.opError("read", connection.ErrOutputLimit)
+	}
 	if !c.pending {
 		if err := c.receive(); err != nil {
 			return 0, err
@@ -95,6 +100,7 @@ func (c *TLSConn) Read(p []byte) (n int, err error) {
 		}
 		if c.scan.whole == 0 && len(c.in) == 0 && !c.eof {
 			c.pending = false // asking tls once more would only cost the error
+			c.in, c.kept = nil, nil
 			return n, nil
 		}
 	}
@@ -106,6 +112,7 @@ func (c *TLSConn) Read(p []byte) (n int, err error) {
 // readEnd is what follows when tls has returned all that it can.
 func (c *TLSConn) readEnd(n int, err error) (int, error) {
 	c.pending = false
+	c.in, c.kept = nil, nil
 	if err == nil || errors.Is(err, errNothing) { // all whole records have been read, and tls keeps the rest
 		c.scan.whole = 0
 		err = nil
@@ -114,7 +121,6 @@ func (c *TLSConn) readEnd(n int, err error) (int, error) {
 		}
 		return n, err
 	}
-	c.in, c.kept = nil, nil
 	if !errors.Is(err, io.EOF) {
 		err = c.wrap("read", err)
 	}
@@ -155,22 +161,32 @@ func (c *TLSConn) keep() {
 // Readable tells whether Read has something to return though the socket may have nothing.
 func (c *TLSConn) Readable() bool { return c.pending }
 
-// maxWrite is how much text one Write takes: its records fit into the loop's raw buffer, also the small ones with
+// maxWrite is how much text is encrypted at a time: its records fit into the loop's raw buffer, also the small ones with
 // which crypto/tls begins a connection.
 const maxWrite = communicator.BufferSize * 3 / 4
 
-// Write encrypts what it takes of p and hands it to the socket. While records wait for the socket it takes nothing.
-func (c *TLSConn) Write(p []byte) (int, error) {
-	if len(c.out) > 0 {
-		return 0, connection.ErrWouldBlock
+// Write encrypts p and hands it to the socket, until that takes no more: what was encrypted by then waits here. While records
+// wait for the socket it takes nothing.
+func (c *TLSConn) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		if len(c.out) > 0 {
+			return n, connection.ErrWouldBlock
+		}
+		var m int
+		err := c.gathered(func() (err error) {
+			m, err = c.tls.Write(p[n:min(len(p), n+maxWrite)])
+			return err
+		})
+		n += m
+		if err != nil {
+			return n, err
+		}
 	}
-	var n int
-	err := c.gathered(func() (err error) {
-		n, err = c.tls.Write(p[:min(len(p), maxWrite)])
-		return err
-	})
-	return n, err
+	return n, nil
 }
+
+// maxAnswers is how many bytes of answers may wait for a peer that asks and doesn't read: each new key of its asks for one of ours.
+const maxAnswers = communicator.BufferSize
 
 // gathered collects the records that f lets tls write, and hands them to the socket together.
 func (c *TLSConn) gathered(f func() error) error {
@@ -199,13 +215,13 @@ func (c *TLSConn) Unsent() int { return len(c.out) }
 func (c *TLSConn) Flush() error {
 	if len(c.out) > 0 {
 		n, err := c.socket.Write(c.out)
-		if err != nil {
+		if err != nil && !errors.Is(err, connection.ErrWouldBlock) {
 			return err
 		}
 		if c.out = c.out[n:]; len(c.out) > 0 {
 			return connection.ErrWouldBlock
 		}
-		c.out = nil
+		c.out, c.answers = nil, 0
 	}
 	if c.ending {
 		c.ending = false
@@ -228,8 +244,11 @@ func (c *TLSConn) CloseWrite() error {
 	return c.Flush()
 }
 
-// Close closes the socket, without a close_notify: that is CloseWrite's.
-func (c *TLSConn) Close() error { return c.socket.Close() }
+// Close closes the socket, without a close_notify: that is CloseWrite's. What waits is lost.
+func (c *TLSConn) Close() error {
+	c.in, c.kept, c.out, c.pending = nil, nil, nil, false
+	return c.socket.Close()
+}
 
 // wrap makes an error of tls the error of a connection.
 func (c *TLSConn) wrap(op string, err error) error {
@@ -237,7 +256,15 @@ func (c *TLSConn) wrap(op string, err error) error {
 	if errors.As(err, &already) && already.Op == op {
 		return already
 	}
-	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+	return c.opError(op, err)
+}
+
+func (c *TLSConn) opError(op string, err error) *net.OpError {
+	network, peer := "tcp", c.RemoteAddr()
+	if peer != nil {
+		network = peer.Network()
+	}
+	return &net.OpError{Op: op, Net: network, Source: c.LocalAddr(), Addr: peer, Err: err}
 }
 
 // wire is a TLSConn as the net.Conn that crypto/tls reads from and writes to.
@@ -278,6 +305,7 @@ func (w *wire) Write(p []byte) (int, error) {
 		w.gather = append(w.gather, p...)
 	default: // an answer to what was read, such as to a new key
 		w.out = append(w.out, p...)
+		w.answers += len(p)
 	}
 	return len(p), nil
 }

@@ -42,13 +42,14 @@ func (d Dialer) dialTLS(loop *communicator.Communicator, done func(connection.Tr
 	return func() { stop() }, nil
 }
 
-// clientConfig is the user's config, with the name of the server that the certificate has to have.
+// clientConfig is the user's config, with the name of the server that the certificate has to have. A server that asks
+// for another handshake ends the connection, as it does by default: this one could not leave it and come back.
 func (d *Dialer) clientConfig() *tls.Config {
-	if d.TLS.ServerName != "" {
-		return d.TLS
-	}
 	config := d.TLS.Clone()
-	config.ServerName, _, _ = net.SplitHostPort(d.Address)
+	config.Renegotiation = tls.RenegotiateNever
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(d.Address)
+	}
 	if config.ServerName == "" {
 		config.ServerName = "localhost"
 	}

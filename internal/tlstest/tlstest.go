@@ -1,4 +1,4 @@
-// Package tlstest makes certificates for tests.
+// Package tlstest makes certificates for tests, connections that die or wait at a certain byte, and records that crypto/tls doesn't write.
 package tlstest
 
 import (
@@ -42,6 +42,14 @@ func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
 	return pool
+}
+
+// File writes the authority's own certificate to a PEM file in a folder of the test's own.
+func (a *Authority) File(tb testing.TB) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "authority.pem")
+	write(tb, path, "CERTIFICATE", a.certificate.Raw)
+	return path
 }
 
 // Issue makes a certificate for names and IP addresses; it is valid for an hour.
