@@ -9,10 +9,11 @@ import (
 
 // Shutdown ends the loop gracefully: listeners stop accepting, timers and signals end, streams deliver
 // what they hold and close. Run returns nil when all have ended, or ErrShutdownTimeout when limit has
-// passed before, and then ends what is left abruptly. A limit of zero or less is Stop(nil). The first limit counts.
+// passed before, and then logs what is left and ends it abruptly. A stream that has delivered all waits for its peer's end for
+// a second at most; one that hasn't takes up to its CloseTimeout, so limit should be more than that. A limit of zero or less is Stop(nil). The first limit counts.
 //
 // A source that is a ShutdownHandler is asked to end; any other is removed. What is added to the loop later is not, but
-// the limit ends it too. Only for use on the loop: elsewhere, Post it.
+// the limit ends it too. Signals are given back: a second SIGINT ends the process at once, as if nobody had asked for it. Only for use on the loop: elsewhere, Post it.
 func (c *Communicator) Shutdown(limit time.Duration) {
 	if limit <= 0 {
 		c.Stop(nil)
@@ -33,4 +34,17 @@ func (c *Communicator) Shutdown(limit time.Duration) {
 			h.Remove(nil)
 		}
 	}
+}
+
+// giveUp ends a shutdown that takes too long, and says who has held it up.
+func (c *Communicator) giveUp() {
+	const most = 3
+	var names []string
+	for _, h := range c.handles() {
+		if len(names) < most {
+			names = append(names, h.Name())
+		}
+	}
+	c.log.Warn("the shutdown is cut short", "sources", c.live, "first", names)
+	c.Stop(ErrShutdownTimeout)
 }

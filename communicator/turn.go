@@ -18,8 +18,8 @@ func (c *Communicator) turn() error {
 	c.dispatch()
 	c.runPosts()
 	c.closeRemoved()
-	if c.limit > 0 && c.now >= c.limit {
-		c.Stop(ErrShutdownTimeout)
+	if c.limit > 0 && c.now >= c.limit && c.live > 0 {
+		c.giveUp()
 	}
 	return nil
 }

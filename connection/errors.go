@@ -26,7 +26,7 @@ var (
 	ErrOutputLimit = errors.New("connection: more output than the limit allows waits for the peer")
 	// ErrCloseTimeout is the cause when a closing stream couldn't write what it held within
 	// CloseTimeout; errors.Is(err, os.ErrDeadlineExceeded) holds.
-	ErrCloseTimeout error = &timeoutError{"connection: unwritten output at close: i/o timeout"}
+	ErrCloseTimeout error = &timeoutError{"connection: undelivered output at close: i/o timeout"}
 	// ErrIdleTimeout closes a stream on which nothing came and went for IdleTimeout; errors.Is(err,
 	// os.ErrDeadlineExceeded) holds.
 	ErrIdleTimeout error = &timeoutError{"connection: idle: i/o timeout"}

@@ -41,7 +41,8 @@ type DrainHandler interface {
 }
 
 // CloseHandler is a StreamHandler that is told, once and at the end of a turn, that the stream is
-// closed. The cause is nil for an orderly end, from either side.
+// closed. The cause is nil for an orderly end, from either side. Of a handler without it failures
+// are logged, once a second at most.
 type CloseHandler interface {
 	HandleClose(s *Stream, cause error)
 }

@@ -99,6 +99,9 @@ func (l *limits) overdue(s *Stream, now time.Time) error {
 		}
 		l.readEnd = time.Time{}
 	case passed(l.idleEnd(s), now):
+		if !s.waits() {
+			_ = s.endWrite() // for a peer that wants to tell an end from a cut, as that of TLS
+		}
 		return ErrIdleTimeout
 	case passed(l.frameEnd(s), now):
 		if s.Reading() {

@@ -5,7 +5,6 @@ package connection
 import (
 	"bytes"
 	"errors"
-	"log/slog"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
@@ -54,7 +53,7 @@ type MessageConn struct {
 type messageLayer struct {
 	handler message.Handler
 	config  MessageConfig
-	stream  *StreamConfig
+	stream  *streamConfig
 }
 
 func newMessageLayer(h message.Handler, config MessageConfig) *messageLayer {
@@ -220,6 +219,6 @@ func (l *messageLines) HandleClose(s *Stream, cause error) {
 	if closed := l.layer.config.Closed; closed != nil {
 		closed((*MessageConn)(l), cause)
 	} else {
-		logFailure(s.handle, slog.LevelInfo, "a message connection failed", cause)
+		s.logFailure("a message connection failed", cause)
 	}
 }

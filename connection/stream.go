@@ -16,7 +16,7 @@ type Stream struct {
 	handle    *communicator.Handle
 	transport Transport // nil while dialling
 	handler   StreamHandler
-	config    *StreamConfig
+	config    *streamConfig
 	cancel    func() // ends the dialling
 	in        []byte // not consumed yet
 	out       *output
@@ -73,7 +73,7 @@ func Streams(h StreamHandler, config StreamConfig) Serve {
 	}
 }
 
-func (s *Stream) open(loop Loop, t Transport, h StreamHandler, config *StreamConfig) error {
+func (s *Stream) open(loop Loop, t Transport, h StreamHandler, config *streamConfig) error {
 	mustNotBeNil(h)
 	s.handler, s.config, s.transport = h, config, t
 	s.look()

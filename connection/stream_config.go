@@ -2,7 +2,11 @@
 
 package connection
 
-import "time"
+import (
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
+)
 
 // The limits that a StreamConfig's zero values stand for.
 const (
@@ -51,13 +55,19 @@ func (c *StreamConfig) limited() bool {
 	return c.IdleTimeout > 0 || c.ReadTimeout > 0 || c.ReadRate > 0 || c.WriteRate > 0
 }
 
-func (c StreamConfig) withDefaults() *StreamConfig {
+// streamConfig is a StreamConfig as the streams of one Serve share it.
+type streamConfig struct {
+	StreamConfig
+	failures logger.Limited
+}
+
+func (c StreamConfig) withDefaults() *streamConfig {
 	setDefault(&c.MaxInput, DefaultMaxInput)
 	setDefault(&c.HighWater, DefaultHighWater)
 	setDefault(&c.MaxOutput, DefaultMaxOutput)
 	setDefault(&c.CloseTimeout, DefaultCloseTimeout)
 	c.HighWater = min(c.HighWater, c.MaxOutput/2)
-	return &c
+	return &streamConfig{StreamConfig: c}
 }
 
 func setDefault[T int | time.Duration](field *T, value T) {

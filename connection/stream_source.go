@@ -101,7 +101,19 @@ func (s *Stream) tell(handler any, cause error) {
 	if h, ok := handler.(CloseHandler); ok {
 		h.HandleClose(s, cause)
 	} else {
-		logFailure(s.handle, slog.LevelInfo, "a connection failed", cause)
+		s.logFailure("a connection failed", cause)
+	}
+}
+
+// logFailure logs how a stream has ended, once a second at most for all streams of one Serve: any stranger can make one
+// fail. That a peer was idle for too long is no failure.
+func (s *Stream) logFailure(text string, cause error) {
+	switch {
+	case cause == nil, errors.Is(cause, communicator.ErrClosed):
+	case errors.Is(cause, ErrIdleTimeout):
+		s.Loop().Logger().Debug(text, "source", s.handle.Name(), "error", cause)
+	default:
+		s.config.failures.Log(s.Loop().Logger(), slog.LevelInfo, text, "source", s.handle.Name(), "error", cause)
 	}
 }
 

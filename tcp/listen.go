@@ -48,6 +48,9 @@ type ListenConfig struct {
 // (SO_REUSEADDR).
 func Listen(loop *communicator.Communicator, address string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
 	network, err := config.network()
+	if c := config.TLS; err == nil && c != nil && len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil {
+		err = ErrNoCertificate
+	}
 	var resolved *net.TCPAddr
 	switch {
 	case err != nil:

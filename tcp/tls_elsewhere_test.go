@@ -139,8 +139,15 @@ func TestServeFails(t *testing.T) {
 	tcp.ServeTLS(&tls.Config{}, nil, nil)
 }
 
-// TestNoCertificate: a server without a certificate tells of it at each connection.
+// TestNoCertificate: a listener without a certificate would refuse everybody; a server whose function has none tells of it at
+// each connection.
 func TestNoCertificate(t *testing.T) {
+	loop, _ := looptest.New(t)
+	_, err := tcp.Listen(loop, "127.0.0.1:0", into(connection.DataFunc(echoBack), connection.StreamConfig{}), tcp.ListenConfig{TLS: &tls.Config{}})
+	var opError *net.OpError
+	if !errors.Is(err, tcp.ErrNoCertificate) || !errors.As(err, &opError) {
+		t.Errorf("Listen: %v", err)
+	}
 	r := serveTLS(t, service{config: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}})
 	if _, err := tryPeer(t, r.address, r.client()); err == nil {
 		t.Error("connected")

@@ -43,7 +43,10 @@ func pass(s *connection.Stream, files []*os.File, write func() error) error {
 		return write()
 	}
 	t, ok := s.Transport().(*passing)
-	if !ok {
+	switch {
+	case s.Transport() == nil:
+		return ErrDialling
+	case !ok:
 		return ErrNoDescriptors
 	}
 	if len(files) > sys.MaxDescriptors || len(files) > t.limit-t.leaving() {

@@ -198,7 +198,7 @@ func TestWithoutDescriptors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unixsock.Write(s, []byte("x"), os.Stdin); !errors.Is(err, unixsock.ErrNoDescriptors) {
+	if err := unixsock.Write(s, []byte("x"), os.Stdin); !errors.Is(err, unixsock.ErrDialling) {
 		t.Errorf("Write while dialling: %v", err)
 	}
 	if files := unixsock.Descriptors(s); files != nil {

@@ -15,8 +15,10 @@ var (
 	// ErrDescriptors ends a connection whose peer sends more descriptors than may wait to be taken,
 	// or than the process may open. Write returns it for more descriptors than may wait to be sent.
 	ErrDescriptors = sys.ErrDescriptors
-	// ErrNoDescriptors is returned by Write for files that can't be passed along: on a stream that is
-	// still being dialled, or whose connection was not made with Descriptors, or with no byte of data
-	// to go with.
+	// ErrDialling is returned by Write for files when the connection doesn't stand yet: send them when
+	// it is opened.
+	ErrDialling = errors.New("unixsock: descriptors can be passed along only when the connection stands")
+	// ErrNoDescriptors is returned by Write for files that can't be passed along: on a stream whose
+	// connection was not made with Descriptors, or with no byte of data to go with.
 	ErrNoDescriptors = errors.New("unixsock: no descriptor can be passed along here")
 )

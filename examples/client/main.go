@@ -59,7 +59,7 @@ func run(dialer connection.Dialer, every time.Duration, count int) error {
 	pong := func(_ message.Sender, m *message.Message) error {
 		fmt.Println(m)
 		if answers++; answers == count {
-			loop.Shutdown(time.Second)
+			loop.Shutdown(6 * time.Second)
 		}
 		return nil
 	}
@@ -96,7 +96,7 @@ func run(dialer connection.Dialer, every time.Duration, count int) error {
 	if err != nil {
 		return err
 	}
-	stop := func(os.Signal, int) error { loop.Shutdown(time.Second); return nil }
+	stop := func(os.Signal, int) error { loop.Shutdown(6 * time.Second); return nil }
 	if _, err := signals.Notify(loop, stop, communicator.Options{}, syscall.SIGINT, syscall.SIGTERM); err != nil {
 		return err
 	}

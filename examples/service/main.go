@@ -39,7 +39,7 @@ type options struct {
 }
 
 // patience is how long connections may take to deliver what they hold when the service ends.
-const patience = 5 * time.Second
+const patience = 10 * time.Second
 
 func main() {
 	var o options

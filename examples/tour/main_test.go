@@ -46,6 +46,12 @@ func TestTour(t *testing.T) {
 		"PING, PONG over TCP":              "500",
 		"PING, PONG over a Unix socket":    "500",
 		"PING, PONG over UDP":              "500",
+		"PING, PONG over TLS":              "500",
+		"PING, PONG over Unix datagrams":   "500",
+		"PING, PONG over Unix packets":     "500",
+		"PING, PONG over FIFOs":            "500",
+		"PING, PONG over pipes":            "500",
+		"PING, PONG over a socket pair":    "500",
 		"64 KiB echoed over a Unix socket": "200",
 		"one-shot timer, lateness":         "100",
 		"periodic timer, 5 ms, lateness":   "200",
@@ -60,8 +66,8 @@ func TestTour(t *testing.T) {
 		}
 	}
 	text := stdout.String()
-	if rows := strings.Count(strings.Split(text, "\n\n")[0], "\n"); rows != 10 {
-		t.Errorf("%d rows below the heading, want 10", rows)
+	if rows := strings.Count(strings.Split(text, "\n\n")[0], "\n"); rows != 16 {
+		t.Errorf("%d rows below the heading, want 16", rows)
 	}
 	if log := stderr.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "told to stop") {
 		t.Errorf("it logged %q, want that it was told to stop", log)

@@ -15,7 +15,7 @@ const MaxDescriptors = 253
 
 // ErrDescriptors is returned when more descriptors have come than there is room for, or than the
 // process may open.
-var ErrDescriptors = errors.New("more descriptors than may be taken")
+var ErrDescriptors = errors.New("more descriptors than the limit allows")
 
 // The sizes of a control message: its header, and all of one with as many descriptors as can be.
 const (
