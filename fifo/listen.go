@@ -55,7 +55,11 @@ type ListenConfig struct {
 // The transport is a *Reader, or a *Transport when answers can be written. It stays in the listener's
 // loop: it can't be given to another. ListenConfig.Listener.MaxConnections can't be set; there is one.
 //
-// A FIFO that is not there is made, and removed when the listener is closed. One that somebody reads
+// A writer whose last line has no end joins it with what another writes meanwhile. A shell that writes to a FIFO from which
+// nobody reads waits: timeout 1 sh -c 'echo STOP > /run/demo.fifo'.
+//
+// A FIFO that is not there is made, and removed when the listener is closed; one that a crash has left behind stays, as
+// one that somebody else has made. One that somebody reads
 // from is ErrInUse, another kind of file, also a symbolic link, ErrNotFIFO. Use a folder that only
 // the service may write to.
 func Listen(loop *communicator.Communicator, path string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {

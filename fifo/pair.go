@@ -32,6 +32,9 @@ func Pair() (a, b *Transport, err error) {
 // a program expects of them: they are for the Stdin and Stdout, or ExtraFiles, of an exec.Cmd.
 // Close both after its Start, or the child's end goes unnoticed.
 //
+// The stream ends when the child closes its ends, not when it exits: Wait of the exec.Cmd, on a goroutine, tells its status,
+// and something must be in the loop until that has posted it. Output that the child no longer reads is EPIPE.
+//
 // A child that writes as it reads, such as a filter, needs a StreamConfig.HighWater above all that is
 // written to it at once: a stream above the mark does not read, and then each waits for the other.
 func ForChild() (t *Transport, stdin, stdout *os.File, err error) {
