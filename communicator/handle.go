@@ -41,7 +41,7 @@ type Handle struct {
 	pending    Interest // what epoll has reported and nobody has served
 }
 
-type state uint8
+type state uint16
 
 const (
 	gone     state = 1 << iota // removed or detached: no callback but HandleClose
@@ -51,6 +51,7 @@ const (
 	due                        // its deadline has come
 	marked                     // by MarkReadable
 	detached                   // left by Detach
+	remind                     // in the ready queue by a mark
 	paired                     // another stands beside it
 )
 
@@ -136,7 +137,11 @@ func (h *Handle) SetEnabled(on bool) {
 			h.loop.marked = append(h.loop.marked, h)
 		}
 	} else {
+		again := h.state&ready != 0 && h.state&remind != 0
 		h.discardReported()
+		if again {
+			h.state |= marked
+		}
 		h.state |= disabled
 		h.loop.deadlines.Remove(&h.node)
 	}

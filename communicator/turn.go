@@ -65,6 +65,7 @@ func (c *Communicator) beginTurn() {
 	for _, h := range c.marked {
 		if h.state&disabled == 0 {
 			h.state &^= marked
+			h.state |= remind
 			c.enqueue(h, Read, c.turnLook)
 		}
 	}
@@ -254,6 +255,7 @@ func (c *Communicator) serveNext() {
 	h := e.h
 	c.unqueue(h)
 	wasDue := h.state&due != 0
+	h.state &^= remind
 	if h.take(Read) {
 		c.called(h, h.source.(ReadHandler).HandleRead(h))
 	}

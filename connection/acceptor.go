@@ -87,7 +87,7 @@ func (a *SocketAcceptor) Close() error {
 // netAcceptor keeps package net's listener, which knows what else is to be done at the end, such as
 // removing a Unix socket's file.
 type netAcceptor struct {
-	SocketAcceptor
+	*SocketAcceptor
 	listener net.Listener
 }
 

@@ -31,15 +31,18 @@ type Backoff struct {
 	// length. Zero: DefaultJitter. Negative: none.
 	Jitter float64
 	// Pauses are used instead, if there are any: one after the other, and the last one again and again.
-	// A first one that is negative is how long to wait before the very first attempt; the list begins behind
+	// None is shorter than 1 ms. A first one that is negative is how long to wait before the very first attempt; the list begins behind
 	// it. See ParsePauses.
 	Pauses []time.Duration
 }
 
+// leastPause is the shortest of a list: one of zero would be an endless storm of attempts.
+const leastPause = time.Millisecond
+
 // pause is how long to wait after a number of attempts in a row, one at least, that have failed.
 func (b *Backoff) pause(failed int) time.Duration {
 	if list := b.list(); len(list) > 0 {
-		return list[min(failed, len(list))-1]
+		return max(leastPause, list[min(failed, len(list))-1])
 	}
 	first, longest, jitter := b.First, b.Max, b.Jitter
 	setDefault(&longest, DefaultMaxPause)
@@ -48,7 +51,11 @@ func (b *Backoff) pause(failed int) time.Duration {
 		jitter = DefaultJitter
 	}
 	d := min(float64(longest), float64(first)*math.Exp2(float64(failed-1)))
-	return time.Duration(d * (1 - min(max(0, jitter), 1)*rand.Float64())) //nolint:gosec // nobody gains by guessing it
+	d *= 1 - min(max(0, jitter), 1)*rand.Float64() //nolint:gosec // nobody gains by guessing it
+	if d < float64(longest) {
+		return time.Duration(d)
+	}
+	return longest // the longest of all is no float64, and would become negative
 }
 
 // before is how long to wait before the very first attempt.
@@ -89,9 +96,9 @@ func ParsePauses(text string) ([]time.Duration, error) {
 		d, err := parsePause(strings.TrimSpace(field))
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%w: %q", ErrPauses, field)
+			return nil, fmt.Errorf("%w: %q in %q", ErrPauses, field, text)
 		case d < 0 && i > 0:
-			return nil, fmt.Errorf("%w: %q: only the first may be negative", ErrPauses, field)
+			return nil, fmt.Errorf("%w: %q in %q: only the first may be negative", ErrPauses, field, text)
 		}
 		pauses[i] = d
 	}
@@ -124,7 +131,7 @@ func parsePause(text string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	d := n * float64(unit)
+	d := math.Round(n * float64(unit)) // 2.3 s are not 2.299999999 s
 	if math.IsNaN(d) || math.Abs(d) > float64(math.MaxInt64/2) {
 		return 0, strconv.ErrRange
 	}

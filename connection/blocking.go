@@ -18,7 +18,8 @@ type BlockingConfig struct {
 	// IsReply tells whether what has come is the reply to a request. What is none goes to Other. Nil: the
 	// first message that comes is the reply, as with a peer that speaks only when it is spoken to.
 	IsReply func(request, came *message.Message) bool
-	// Other is called, on the goroutine of the call, for each message that is no reply. Nil: it is dropped.
+	// Other is called, on the goroutine of the call, for each message that is no reply; it must not make a
+	// call itself. Nil: it is dropped.
 	Other func(came *message.Message)
 	// MaxInput is the longest line that is read, in bytes; a longer one ends the connection with
 	// ErrInputLimit. Zero: DefaultMaxInput.
@@ -43,15 +44,22 @@ type Blocking struct {
 	turn   chan struct{} // whose it is holds what is in it
 
 	mu     sync.Mutex
-	conn   io.ReadWriteCloser // nil: none
+	conn   *blockingConn      // nil: none
+	cancel context.CancelFunc // ends the dialling that is under way
 	closed bool
 
-	lines *bufio.Reader // of conn; these belong to who has the turn
-	buf   []byte
+	buf []byte // belongs to who has the turn
 }
 
-// NewBlocking makes a client that dials when it is first used. dial makes a blocking connection of any kind; Close of it
-// has to end a Read and a Write under way, as that of a net.Conn does:
+// blockingConn is a connection, and what was read from it.
+type blockingConn struct {
+	io.ReadWriteCloser
+	lines *bufio.Reader // belongs to who has the turn
+}
+
+// NewBlocking makes a client that dials when it is first used. dial makes a blocking connection of any kind; its context is
+// that of the call, and ends when it returns. Close of the connection is called once, and has to end a Read and a Write
+// under way, as that of a net.Conn does:
 //
 //	client := connection.NewBlocking(func(ctx context.Context) (io.ReadWriteCloser, error) {
 //		return new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:4040") // or a tls.Dialer
@@ -70,16 +78,21 @@ func NewBlocking(dial func(context.Context) (io.ReadWriteCloser, error), config 
 // when the peer has ended the connection, and those of the connection. A peer that didn't understand replies INVALID or
 // UNKNOWN, which is no error here.
 func (b *Blocking) Call(ctx context.Context, m *message.Message) (reply *message.Message, err error) {
-	err = b.talk(ctx, m, func() (err error) {
-		reply, err = b.reply(m)
+	err = b.talk(ctx, m, func(conn *blockingConn) error {
+		var err error
+		reply, err = b.reply(conn, m)
 		return err
 	})
-	return reply, err
+	if err != nil {
+		return nil, err
+	}
+	return reply, nil
 }
 
-// Send sends a message and waits for no reply. Its errors are those of Call.
+// Send sends a message and waits for no reply. A reply that comes all the same would be taken for that of the next Call, unless
+// IsReply knows better. Its errors are those of Call.
 func (b *Blocking) Send(ctx context.Context, m *message.Message) error {
-	return b.talk(ctx, m, func() error { return nil })
+	return b.talk(ctx, m, func(*blockingConn) error { return nil })
 }
 
 // Close closes the connection, and lets a call that is under way, and those that follow, fail with ErrClosed.
@@ -87,6 +100,9 @@ func (b *Blocking) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
+	if b.cancel != nil {
+		b.cancel()
+	}
 	return b.hangUp()
 }
 
@@ -101,11 +117,13 @@ func (b *Blocking) hangUp() error {
 }
 
 // talk sends a message, and does what is to be done after it, when it is this call's turn.
-func (b *Blocking) talk(ctx context.Context, m *message.Message, then func() error) error {
+func (b *Blocking) talk(ctx context.Context, m *message.Message, then func(*blockingConn) error) error {
 	select {
 	case b.turn <- struct{}{}:
 		defer func() { <-b.turn }()
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	text, err := appendMessage(b.buf[:0], m, b.config.Form)
@@ -117,9 +135,15 @@ func (b *Blocking) talk(ctx context.Context, m *message.Message, then func() err
 	if err != nil {
 		return b.fail(ctx, err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.conn == conn {
+			_ = b.hangUp()
+		}
+	})
 	if _, err = conn.Write(b.buf); err == nil {
-		err = then()
+		err = then(conn)
 	}
 	if !stop() && err == nil {
 		err = context.Cause(ctx) // the connection is closed; what has come is complete, but the caller has given up
@@ -150,34 +174,46 @@ func (b *Blocking) fail(ctx context.Context, err error) error {
 }
 
 // connect returns the connection, or makes one.
-func (b *Blocking) connect(ctx context.Context) (io.ReadWriteCloser, error) {
+func (b *Blocking) connect(ctx context.Context) (*blockingConn, error) {
+	conn, ctx, err := b.connected(ctx)
+	if conn != nil || err != nil {
+		return conn, err
+	}
+	dialled, err := b.dial(ctx)
 	b.mu.Lock()
-	conn, closed := b.conn, b.closed
-	b.mu.Unlock()
-	if conn != nil || closed {
-		if closed {
-			return nil, ErrClosed
-		}
-		return conn, nil
-	}
-	conn, err := b.dial(ctx)
-	if err != nil {
+	defer b.mu.Unlock()
+	b.cancel()
+	b.cancel = nil
+	switch {
+	case err != nil:
 		return nil, err
+	case b.closed:
+		return nil, errors.Join(ErrClosed, dialled.Close())
 	}
-	b.lines = bufio.NewReader(conn)
+	b.conn = &blockingConn{dialled, bufio.NewReaderSize(dialled, min(readAhead-1, b.config.MaxInput)+1)}
+	return b.conn, nil
+}
+
+// readAhead is how many bytes are read at once; a line that is too long is known to be so after that many more.
+const readAhead = 4096
+
+// connected returns the connection, or the context to dial with, which Close ends.
+func (b *Blocking) connected(ctx context.Context) (*blockingConn, context.Context, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, errors.Join(ErrClosed, conn.Close())
+		return nil, nil, ErrClosed
 	}
-	b.conn = conn
-	return conn, nil
+	if b.conn == nil {
+		ctx, b.cancel = context.WithCancel(ctx)
+	}
+	return b.conn, ctx, nil
 }
 
 // reply reads until the reply has come.
-func (b *Blocking) reply(request *message.Message) (*message.Message, error) {
+func (b *Blocking) reply(conn *blockingConn, request *message.Message) (*message.Message, error) {
 	for {
-		line, err := b.line()
+		line, err := b.line(conn)
 		if err != nil {
 			return nil, err
 		}
@@ -196,14 +232,18 @@ func (b *Blocking) reply(request *message.Message) (*message.Message, error) {
 }
 
 // line reads a line, without its end.
-func (b *Blocking) line() ([]byte, error) {
+func (b *Blocking) line(conn *blockingConn) ([]byte, error) {
 	var long []byte
 	for {
-		piece, err := b.lines.ReadSlice('\n')
+		piece, err := conn.lines.ReadSlice('\n')
 		if err == nil && long == nil && len(piece) <= b.config.MaxInput {
 			return bytes.TrimSuffix(piece, []byte("\n")), nil
 		}
-		if len(long)+len(piece) > b.config.MaxInput+1 {
+		size := len(long) + len(piece)
+		if err == nil {
+			size-- // its end doesn't count
+		}
+		if size > b.config.MaxInput {
 			return nil, ErrInputLimit
 		}
 		long = append(long, piece...)

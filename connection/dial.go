@@ -201,7 +201,7 @@ func (d *dialling) lookup(loop Loop) {
 	d.stop = stop
 	go func() {
 		attempts, err := d.work.Lookup(ctx)
-		_ = loop.Post(func() { // after the end of the loop nobody is interested
+		postUntil(ctx, loop, func() {
 			if d.stop == nil {
 				return
 			}
@@ -218,6 +218,17 @@ func (d *dialling) lookup(loop Loop) {
 			d.handle.SetDeadline(time.Now())
 		})
 	}()
+}
+
+// postUntil posts f, and tries again while the queue is full and the context lasts. After the end of the loop nobody is interested.
+func postUntil(ctx context.Context, loop Loop, f func()) {
+	for errors.Is(loop.Post(f), communicator.ErrQueueFull) {
+		select {
+		case <-time.After(connectPause):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // HandleTimeout makes the next attempt, or ends the dialling.

@@ -46,6 +46,12 @@ var (
 	// ErrInDoubt is why a message counts as not delivered that was sent, and whose connection has ended
 	// before it was known to have arrived: the peer may have handled it, or not.
 	ErrInDoubt = errors.New("connection: the connection has ended before the message was acknowledged")
+	// ErrRefused is why a message was not delivered in whose middle five connections have ended, one after the
+	// other: it may be longer than the peer takes.
+	ErrRefused = errors.New("connection: each connection has ended while the message was being sent")
+	// ErrAcknowledgeTimeout ends a connection on which a message was not acknowledged within
+	// AcknowledgeTimeout; errors.Is(err, os.ErrDeadlineExceeded) holds.
+	ErrAcknowledgeTimeout error = &timeoutError{"connection: acknowledgement: i/o timeout"}
 	// ErrPauses is returned for a list of pauses that can't be read.
 	ErrPauses = errors.New("connection: not a list of pauses")
 	// ErrConsumed is the cause when a handler says that it consumed fewer bytes than none or more

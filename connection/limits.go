@@ -33,7 +33,8 @@ func (s *Stream) limit() {
 }
 
 // SetReadDeadline closes the stream with ErrReadTimeout at t, if it still reads then. As that of a
-// net.Conn it stays until it is set anew; the zero time clears it.
+// net.Conn it stays until it is set anew; the zero time clears it. One that passes while the stream doesn't read, because it is
+// paused or its peer doesn't read, is forgotten.
 func (s *Stream) SetReadDeadline(t time.Time) {
 	if !s.handle.Active() || s.state&closing != 0 || s.limits == nil && t.IsZero() {
 		return
@@ -189,15 +190,22 @@ func (l *limits) mayWrite(s *Stream, p []byte) []byte {
 
 func (l *limits) read(s *Stream, n int) {
 	if n > 0 {
-		l.active = s.Loop().Now()
+		l.moved(s)
 		l.readRate.take(n)
 	}
 }
 
 func (l *limits) wrote(s *Stream, n int) {
 	if n > 0 {
-		l.active = s.Loop().Now()
+		l.moved(s)
 		l.writeRate.take(n)
+	}
+}
+
+// moved notes that something has come or gone. A stream that closes has another limit.
+func (l *limits) moved(s *Stream) {
+	if s.state&closing == 0 {
+		l.active = s.Loop().Now()
 	}
 }
 

@@ -94,10 +94,14 @@ func NewListener(loop Loop, a Acceptor, serve Serve, config ListenConfig) (*List
 // syscall.Conn with a listening stream socket. It owns listener from then on.
 func ListenOn(loop Loop, listener net.Listener, serve Serve, config ListenConfig) (*Listener, error) {
 	fd, err := dup(listener)
+	var a *SocketAcceptor
+	if err == nil {
+		a, err = newGivenAcceptor(fd)
+	}
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	return NewListener(loop, &netAcceptor{SocketAcceptor{fd: fd}, listener}, serve, config)
+	return NewListener(loop, &netAcceptor{a, listener}, serve, config)
 }
 
 // ListenFD accepts the connections of a listening stream socket that somebody else has made, such as a
@@ -106,6 +110,15 @@ func ListenOn(loop Loop, listener net.Listener, serve Serve, config ListenConfig
 // closed: it belongs to who has made it. The error is a *net.OpError: of ENOTSOCK, of EPROTOTYPE for a
 // socket that is no stream, of EINVAL for one that doesn't listen.
 func ListenFD(loop Loop, fd int, serve Serve, config ListenConfig) (*Listener, error) {
+	a, err := newGivenAcceptor(fd)
+	if err != nil {
+		return nil, err
+	}
+	return NewListener(loop, a, serve, config)
+}
+
+// newGivenAcceptor makes an Acceptor of a socket that somebody else has made.
+func newGivenAcceptor(fd int) (*SocketAcceptor, error) {
 	err := sys.CheckKind(fd, sys.Stream)
 	if err == nil {
 		err = sys.CheckListening(fd)
@@ -113,14 +126,13 @@ func ListenFD(loop Loop, fd int, serve Serve, config ListenConfig) (*Listener, e
 	if err == nil {
 		err = sys.CloseOnExec(fd)
 	}
+	if err == nil {
+		err = sys.NoLinger(fd) // the connections would have it, too
+	}
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "fd", Err: errors.Join(err, sys.Close(fd))}
 	}
-	a, err := NewSocketAcceptor(fd)
-	if err != nil {
-		return nil, err
-	}
-	return NewListener(loop, a, serve, config)
+	return NewSocketAcceptor(fd)
 }
 
 // Addr is the address on which connections are accepted; nil if the acceptor has none.

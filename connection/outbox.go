@@ -14,7 +14,9 @@ type letter struct {
 	message *message.Message
 	size    int
 	until   time.Time // zero: valid for ever
-	start   uint64    // where it begins in what its connection has written
+	sent    time.Time
+	cuts    int    // connections that have ended while it was being sent
+	start   uint64 // where it begins in what its connection has written
 }
 
 func (l *letter) end() uint64 { return l.start + uint64(l.size) }
@@ -140,7 +142,7 @@ func (p *Permanent) post(l letter, owned bool) bool {
 			return false
 		}
 	}
-	l.start = s.Written()
+	l.start, l.sent = s.Written(), p.handle.Loop().Now()
 	if err := p.conn.Send(l.message); err != nil {
 		return false
 	}
@@ -152,7 +154,18 @@ func (p *Permanent) post(l letter, owned bool) bool {
 	}
 	p.outbox.flight.push(l)
 	p.outbox.bytes += l.size
+	if p.config.AcknowledgeTimeout > 0 && p.outbox.flight.len() == 1 {
+		p.schedule()
+	}
 	return true
+}
+
+// acknowledgeEnd is when the oldest message in flight has to be acknowledged; zero: never.
+func (p *Permanent) acknowledgeEnd() time.Time {
+	if p.config.Acknowledges == nil || !p.Up() || p.outbox.flight.len() == 0 {
+		return time.Time{}
+	}
+	return after(p.outbox.flight.all()[0].sent, p.config.AcknowledgeTimeout)
 }
 
 // pump sends what waits, as much as the connection takes.
@@ -196,25 +209,36 @@ func (p *Permanent) settle() {
 
 // reclaim is what becomes of the letters in flight when their connection has ended: those of which the kernel hasn't taken
 // all wait again, the others are in doubt, unless the kernel's word is all there is.
-func (p *Permanent) reclaim(c *MessageConn) (doubtful []letter) {
+func (p *Permanent) reclaim(c *MessageConn) (doubtful, refused []letter) {
 	p.settle()
 	o := &p.outbox
 	var again []letter
 	for _, l := range o.flight.all() {
 		if l.end() > c.stream.sent {
-			again = append(again, l)
-			o.expires(l)
-			continue
+			if l.start < c.stream.sent {
+				l.cuts++
+			}
+			if l.cuts < maxCuts {
+				again = append(again, l)
+				o.expires(l)
+				continue
+			}
+			refused = append(refused, l)
+		} else {
+			doubtful = append(doubtful, l)
 		}
-		doubtful = append(doubtful, l)
 		o.bytes -= l.size
 	}
 	o.flight.set(nil)
 	if again != nil {
 		o.waiting.set(append(again, o.waiting.all()...))
 	}
-	return doubtful
+	return doubtful, refused
 }
+
+// maxCuts is how many connections may end in the middle of a message before it is given up: a peer that it is too long for
+// would never get what is behind it.
+const maxCuts = 5
 
 // report tells of letters that were not delivered.
 func (p *Permanent) report(list []letter, err error) {
@@ -223,6 +247,7 @@ func (p *Permanent) report(list []letter, err error) {
 			p.config.Undelivered(p, l.message, err)
 			continue
 		}
-		p.log(slog.LevelWarn, "a message was not delivered: "+l.message.Command(), err)
+		p.reports.Log(p.handle.Loop().Logger(), slog.LevelWarn, "a message was not delivered",
+			"connection", p.handle.Name(), "command", l.message.Command(), "error", err)
 	}
 }

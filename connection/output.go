@@ -171,8 +171,13 @@ func (s *Stream) flush() error {
 		return nil
 	}
 	if s.state&keeping != 0 {
-		if err := s.transport.(keeper).Flush(); err != nil && err != ErrWouldBlock { //nolint:errorlint // by contract the sentinel itself
+		t := s.transport.(keeper)
+		before := t.Unsent()
+		if err := t.Flush(); err != nil && err != ErrWouldBlock { //nolint:errorlint // by contract the sentinel itself
 			return err
+		}
+		if s.limits != nil && t.Unsent() < before {
+			s.limits.moved(s)
 		}
 	}
 	if s.out != nil {
@@ -307,6 +312,11 @@ func (s *Stream) linger() error {
 		s.endBy(time.Now().Add(min(shutdownLinger, s.config.CloseTimeout)))
 	}
 	if s.state&eof != 0 {
+		if s.state&keeping != 0 {
+			if s.endWrite() == nil && s.waits() {
+				return nil
+			}
+		}
 		s.handle.Remove(s.endCause())
 		return nil
 	}

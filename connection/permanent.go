@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
@@ -35,9 +36,12 @@ type PermanentConfig struct {
 	// Validity is how long a message may wait to be sent, if SendWithin doesn't say otherwise. Zero: for ever.
 	Validity time.Duration
 	// Acknowledges tells whether a message that has come acknowledges one that was sent, as only the
-	// application can know. With it what was sent is kept until it is acknowledged. Nil: a message counts as delivered
+	// application can know; it only compares, and neither sends nor closes. With it what was sent is kept until it is acknowledged. Nil: a message counts as delivered
 	// when the kernel has taken all of it, and what the kernel holds for a peer that dies is lost unnoticed.
 	Acknowledges func(came, sent *message.Message) bool
+	// AcknowledgeTimeout is how long a message may wait to be acknowledged before the connection is given up
+	// with ErrAcknowledgeTimeout; what is in flight then is in doubt. Zero: for ever.
+	AcknowledgeTimeout time.Duration
 	// MaxInFlight is how many messages may be sent and not be acknowledged yet; the others wait. Zero:
 	// DefaultMaxInFlight.
 	MaxInFlight int
@@ -51,7 +55,7 @@ type PermanentConfig struct {
 	// OnAttemptFailed is called when a connection didn't come about; the next attempt follows after pause.
 	OnAttemptFailed func(p *Permanent, err error, pause time.Duration)
 	// Undelivered is called, once, for each message that was taken by Send and not delivered: the error
-	// is ErrExpired, ErrInDoubt, ErrClosed or what ended the loop. Nil: it is logged.
+	// is ErrExpired, ErrInDoubt, ErrRefused, or the cause that Closed is called with, ErrClosed if that is nil. Nil: it is logged.
 	Undelivered func(p *Permanent, m *message.Message, err error)
 	// Closed is called, once, at the end, after Close, Abort or the loop's end.
 	Closed func(p *Permanent, cause error)
@@ -83,6 +87,7 @@ type Permanent struct {
 	ups      uint64
 	state    permanentState
 	cause    error // of the end
+	reports  logger.Limited
 }
 
 type permanentState uint8
@@ -146,14 +151,18 @@ func (p *Permanent) Queued() (waiting, inFlight int) {
 func (p *Permanent) Connections() uint64 { return p.ups }
 
 // Send sends a message, or lets it wait for the connection, for as long as Validity says; m can be changed and
-// used again afterwards. Its errors are a *message.Error for one that can't be written, ErrQueueFull,
-// and ErrClosed after Close.
+// used again afterwards. Its errors are a *message.Error for one that can't be written, ErrOutputLimit for one that is
+// longer than MaxOutput, ErrQueueFull, and ErrClosed after Close.
 func (p *Permanent) Send(m *message.Message) error { return p.SendWithin(m, p.config.Validity) }
 
-// SendWithin is Send for a message that is not sent any more when it has waited for longer than validity; zero: for ever.
+// SendWithin is Send for a message that is not sent any more when it has waited for longer than validity; zero: for ever. With
+// less than zero the error is ErrExpired.
 func (p *Permanent) SendWithin(m *message.Message, validity time.Duration) error {
 	if p.state&(isClosing|isOver) != 0 || !p.handle.Active() {
 		return ErrClosed
+	}
+	if validity < 0 {
+		return ErrExpired
 	}
 	size, err := p.size(m)
 	if err != nil {
@@ -198,6 +207,9 @@ func (p *Permanent) Close() {
 	}
 	p.state |= isClosing
 	p.closeEnd = time.Now().Add(p.config.CloseTimeout)
+	if p.conn == nil {
+		p.next = time.Now() // what waits has no time for a pause
+	}
 	p.schedule()
 	p.closeIfDone()
 }
@@ -273,6 +285,7 @@ func (p *Permanent) opened(c *MessageConn) error {
 
 // drained goes on when the connection has room again.
 func (p *Permanent) drained(c *MessageConn) error {
+	p.settle()
 	p.pump()
 	p.closeIfDone()
 	if drained := p.config.Message.Drained; drained != nil {
@@ -284,7 +297,7 @@ func (p *Permanent) drained(c *MessageConn) error {
 // closed is the end of a connection, or of an attempt.
 func (p *Permanent) closed(c *MessageConn, cause error) {
 	wasUp := p.Up()
-	doubtful := p.reclaim(c)
+	doubtful, refused := p.reclaim(c)
 	p.conn = nil
 	p.state &^= isUp
 	if wasUp {
@@ -293,14 +306,16 @@ func (p *Permanent) closed(c *MessageConn, cause error) {
 		}
 	}
 	p.report(doubtful, ErrInDoubt)
+	p.report(refused, ErrRefused)
 	switch {
-	case p.state&isOver != 0:
-		p.over()
-		return
 	case wasUp:
 		p.down(cause)
-	default:
+	case p.state&isOver == 0:
 		p.fail(cause)
+	}
+	if p.state&isOver != 0 {
+		p.over()
+		return
 	}
 	p.closeIfDone()
 	p.schedule()
@@ -316,7 +331,7 @@ func (p *Permanent) down(cause error) {
 	p.waitABit()
 	if p.config.OnDown != nil {
 		p.config.OnDown(p, cause)
-	} else {
+	} else if p.state&(isClosing|isOver) == 0 {
 		p.log(slog.LevelInfo, "the connection is down", cause)
 	}
 }
@@ -345,7 +360,7 @@ func (p *Permanent) log(level slog.Level, text string, err error) {
 // schedule sets the deadline to what comes first.
 func (p *Permanent) schedule() {
 	var first time.Time
-	for _, t := range []time.Time{p.next, p.closeEnd, p.outbox.expiry} {
+	for _, t := range []time.Time{p.next, p.closeEnd, p.outbox.expiry, p.acknowledgeEnd()} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
@@ -361,6 +376,9 @@ func (h *permanentHandler) HandleMessage(from message.Sender, m *message.Message
 	if acknowledges := p.config.Acknowledges; acknowledges != nil && p.outbox.acknowledged(m, acknowledges) {
 		p.pump()
 		p.closeIfDone()
+		if p.state&isOver != 0 {
+			return nil
+		}
 	}
 	return p.handler.HandleMessage(from, m)
 }
@@ -377,7 +395,10 @@ func (src *permanentSource) String() string {
 	return fmt.Sprintf("permanent %T", src.dialer)
 }
 
-func (src *permanentSource) QueuedBytes() int { return src.outbox.bytes }
+func (src *permanentSource) QueuedBytes() int {
+	(*Permanent)(src).settle()
+	return src.outbox.bytes
+}
 
 func (src *permanentSource) HandleShutdown(*communicator.Handle) {
 	p := (*Permanent)(src)
@@ -400,6 +421,9 @@ func (src *permanentSource) HandleTimeout(*communicator.Handle) error {
 			p.end(nil) // all was delivered; the peer doesn't care to end its side
 		}
 		return nil
+	case passed(p.acknowledgeEnd(), now):
+		p.conn.stream.Abort(ErrAcknowledgeTimeout)
+		return nil
 	case passed(p.next, now):
 		if err := p.dial(); err != nil {
 			p.fail(err)
@@ -414,6 +438,9 @@ func (src *permanentSource) HandleClose(_ *communicator.Handle, cause error) {
 	p := (*Permanent)(src)
 	p.state |= isOver | isGone
 	p.cause = cause
+	if p.conn != nil {
+		p.conn.stream.Abort(cause)
+	}
 	p.over()
 }
 

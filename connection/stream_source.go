@@ -78,14 +78,14 @@ func (src *streamSource) Close() error {
 		s.writer.Remove(nil)
 	}
 	if s.state&keeping != 0 {
-		t := s.transport.(keeper)
-		if _ = t.Flush(); t.Unsent() > 0 {
-			s.state |= cutOff
-		}
+		_ = s.transport.(keeper).Flush()
 	}
 	if s.out != nil { // what the kernel takes without waiting is not lost when the loop is stopped
 		n, _ := s.transport.Write(s.out.waiting())
 		s.sent += uint64(n)
+	}
+	if s.state&keeping != 0 && s.transport.(keeper).Unsent() > 0 {
+		s.state |= cutOff
 	}
 	return s.transport.Close()
 }
@@ -157,6 +157,9 @@ func (src *streamSource) HandleRead(*communicator.Handle) error {
 }
 
 func (s *Stream) receive() error {
+	if s.transport == nil {
+		return nil
+	}
 	if s.state&closing != 0 {
 		return s.discard()
 	}

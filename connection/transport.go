@@ -68,7 +68,8 @@ type Socket struct {
 }
 
 // NewSocket makes a Transport of a connected stream socket and owns its descriptor, which it closes
-// on an error too. It makes it non-blocking and close-on-exec.
+// on an error too. It makes it non-blocking and close-on-exec, and its close never blocks: a time of
+// SO_LINGER is taken off.
 func NewSocket(fd int) (*Socket, error) {
 	var sa sys.Sockaddr
 	err := sys.CheckKind(fd, sys.Stream)
@@ -77,6 +78,9 @@ func NewSocket(fd int) (*Socket, error) {
 	}
 	if err == nil {
 		err = sys.CloseOnExec(fd)
+	}
+	if err == nil {
+		err = sys.NoLinger(fd)
 	}
 	if err == nil {
 		err = sys.RemoteAddr(fd, &sa)

@@ -4,7 +4,6 @@ package tcp
 
 import (
 	"errors"
-	"fmt"
 	"os"
 )
 
@@ -13,4 +12,15 @@ var ErrNoCertificate = errors.New("tcp: TLS: neither Certificates, GetCertificat
 
 // ErrHandshakeTimeout is the cause when a TLS handshake took too long; errors.Is(err,
 // os.ErrDeadlineExceeded) holds.
-var ErrHandshakeTimeout = fmt.Errorf("tcp: TLS handshake: %w", os.ErrDeadlineExceeded)
+var ErrHandshakeTimeout error = handshakeTimeout{}
+
+// ErrCrowded is the cause when a TLS handshake was given up whose peer had kept it waiting while others had no place.
+var ErrCrowded = errors.New("tcp: TLS handshake: others had no place")
+
+// handshakeTimeout is a net.Error.
+type handshakeTimeout struct{}
+
+func (handshakeTimeout) Error() string   { return "tcp: TLS handshake: i/o timeout" }
+func (handshakeTimeout) Timeout() bool   { return true }
+func (handshakeTimeout) Temporary() bool { return true }
+func (handshakeTimeout) Unwrap() error   { return os.ErrDeadlineExceeded }

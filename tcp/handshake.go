@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
@@ -29,11 +30,15 @@ type HandshakeConfig struct {
 	// a Dialer is part of its Timeout, too.
 	Timeout time.Duration
 	// Max is how many may be under way at once; the others wait, without a goroutine. One whose peer has said
-	// nothing yet is not under way. Zero: DefaultMaxHandshakes.
+	// nothing yet is not under way, and one that has kept the service waiting for a second gives way to others, with
+	// ErrCrowded. Zero: DefaultMaxHandshakes.
 	Max int
 	// Processors is how many of them may compute at the same time, so that a storm of new connections
-	// leaves room for the loop. Zero: one less than GOMAXPROCS, and one at least.
+	// leaves room for the loop. What the functions of the tls.Config do counts as computing: if they wait, for a
+	// network or a disk, there should be more. Zero: one less than GOMAXPROCS, and one at least.
 	Processors int
+	// Priority is that of the handshakes in the loop; smaller is served first.
+	Priority int
 	// Failed is called on the loop's goroutine for each accepted connection whose handshake has failed or
 	// whose time was up. Nil: it is logged, once a second at most.
 	Failed func(peer net.Addr, err error)
@@ -46,6 +51,7 @@ type Handshakes struct {
 	config     HandshakeConfig
 	processors chan struct{} // one in it for each goroutine that computes
 	running    int
+	started    []*handshake // those that run, and some that have ended, in their order
 	waiting    []*handshake
 	done       uint64
 	failed     uint64
@@ -69,7 +75,7 @@ func NewHandshakes(config HandshakeConfig) *Handshakes {
 // Done is how many handshakes have succeeded.
 func (p *Handshakes) Done() uint64 { return p.done }
 
-// Failed is how many handshakes have failed, or have been given up.
+// Failed is how many handshakes have failed, or have taken too long. Those that a dialer or a shutdown has ended don't count.
 func (p *Handshakes) Failed() uint64 { return p.failed }
 
 // ServeTLS returns a Serve that secures each transport with TLS, as a server, and then lets serve put a layer on it. The
@@ -88,10 +94,12 @@ func ServeTLS(config *tls.Config, serve connection.Serve, h *Handshakes) connect
 			peer = a.RemoteAddr()
 		}
 		_, err := h.begin(loop, t, tls.Server, config, time.Time{}, func(c *TLSConn, err error) {
-			if err == nil {
-				err = serve(loop, c)
-			}
-			if err != nil && !errors.Is(err, communicator.ErrClosed) {
+			switch {
+			case err == nil:
+				if err := serve(loop, c); err != nil {
+					h.failures.Log(loop.Logger(), slog.LevelWarn, "a connection was not served", "peer", peer, "error", err)
+				}
+			case !errors.Is(err, communicator.ErrClosed):
 				h.report(loop, peer, err)
 			}
 		})
@@ -120,8 +128,9 @@ type handshake struct {
 	ready    chan struct{} // the socket is
 	failure  *net.OpError  // without what it was, made while the socket has its addresses
 	state    handshakeState
-	accepted bool // by a listener: the peer speaks first
-	computes bool // the goroutine has a processor
+	accepted bool      // by a listener: the peer speaks first
+	computes bool      // the goroutine has a processor
+	since    time.Time // when it began to wait for the peer; zero: it doesn't
 }
 
 type handshakeState uint8
@@ -148,7 +157,7 @@ func (p *Handshakes) begin(loop connection.Loop, t connection.Transport, side fu
 	if limit := time.Now().Add(p.config.Timeout); end.IsZero() || limit.Before(end) {
 		end = limit
 	}
-	h.handle, err = loop.Add(h, communicator.Options{Deadline: end, Want: communicator.Read})
+	h.handle, err = loop.Add(h, communicator.Options{Deadline: end, Want: communicator.Read, Priority: p.config.Priority})
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -168,11 +177,34 @@ func (h *handshake) start() {
 	if p.running >= p.config.Max {
 		h.state = queued
 		p.waiting = append(p.waiting, h)
+		p.makeRoom()
 		return
 	}
 	h.state = running
 	p.running++
+	if len(p.started) > 2*p.running {
+		p.started = slices.DeleteFunc(p.started, func(h *handshake) bool { return h.state != running })
+	}
+	p.started = append(p.started, h)
 	go h.run(h.handle.Loop())
+}
+
+// crowded is how long a handshake may wait for its peer while others have no place.
+const crowded = time.Second
+
+// makeRoom gives up the handshake that has waited for its peer for the longest time, if that is long. Otherwise who sends one byte
+// and no more would keep a place until the time limit.
+func (p *Handshakes) makeRoom() {
+	now := time.Now()
+	var longest *handshake
+	for _, h := range p.started {
+		if h.state == running && !h.since.IsZero() && now.Sub(h.since) >= crowded && (longest == nil || h.since.Before(longest.since)) {
+			longest = h
+		}
+	}
+	if longest != nil {
+		longest.handle.Remove(ErrCrowded)
+	}
 }
 
 // next lets those begin that have waited.
@@ -273,7 +305,10 @@ func (h *handshake) rest() {
 // wait waits for the socket, on the goroutine.
 func (h *handshake) wait(i communicator.Interest) error {
 	h.rest()
-	err := h.post(h.conn.loop, func() { h.handle.Want(i) })
+	err := h.post(h.conn.loop, func() {
+		h.since = time.Now()
+		h.handle.Want(i)
+	})
 	if err != nil {
 		return err
 	}
@@ -332,6 +367,7 @@ func (h *handshake) awake(handle *communicator.Handle) error {
 		return nil
 	}
 	handle.Want(communicator.Nothing)
+	h.since = time.Time{}
 	select {
 	case h.ready <- struct{}{}:
 	default:

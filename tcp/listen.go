@@ -26,8 +26,8 @@ type ListenConfig struct {
 	// TLS secures each connection, as a server. The config is crypto/tls's own and needs a certificate:
 	// see LoadCertificate. What serve gets is a *TLSConn whose handshake is over. Nil: no TLS.
 	TLS *tls.Config
-	// Handshakes is where the TLS handshakes are made. Nil: a place of the listener's own, as
-	// NewHandshakes(HandshakeConfig{}) makes it.
+	// Handshakes is where the TLS handshakes are made. Nil: a place of the listener's own, with the
+	// listener's priority.
 	Handshakes *Handshakes
 	// Backlog is how many connections may wait to be accepted. Zero: DefaultBacklog.
 	Backlog int
@@ -77,6 +77,9 @@ func Listen(loop *communicator.Communicator, address string, serve connection.Se
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: resolved, Err: err}
 	}
 	if config.TLS != nil {
+		if config.Handshakes == nil {
+			config.Handshakes = NewHandshakes(HandshakeConfig{Priority: config.Listener.Priority})
+		}
 		serve = ServeTLS(config.TLS, serve, config.Handshakes)
 	}
 	acceptor, err := connection.NewSocketAcceptor(fd)

@@ -39,6 +39,7 @@ type TLSConn struct {
 	answers int // bytes in out that are answers to what was read
 
 	gathering bool
+	ended     bool // close_notify was written
 	ending    bool // the socket's writing side ends behind what is in out
 	eof       bool // the socket has ended
 	pending   bool // Read may have something to return though the socket has nothing
@@ -165,10 +166,10 @@ func (c *TLSConn) Readable() bool { return c.pending }
 // which crypto/tls begins a connection.
 const maxWrite = communicator.BufferSize * 3 / 4
 
-// Write encrypts p and hands it to the socket, until that takes no more: what was encrypted by then waits here. While records
+// Write encrypts p and hands it to the socket, until that takes no more or it has been much: what was encrypted by then waits here. While records
 // wait for the socket it takes nothing.
 func (c *TLSConn) Write(p []byte) (n int, err error) {
-	for n < len(p) {
+	for n < min(len(p), maxBurst) {
 		if len(c.out) > 0 {
 			return n, connection.ErrWouldBlock
 		}
@@ -177,13 +178,16 @@ func (c *TLSConn) Write(p []byte) (n int, err error) {
 			m, err = c.tls.Write(p[n:min(len(p), n+maxWrite)])
 			return err
 		})
-		n += m
 		if err != nil {
 			return n, err
 		}
+		n += m
 	}
 	return n, nil
 }
+
+// maxBurst is how much text one Write takes: others wait for the loop meanwhile.
+const maxBurst = 256 << 10
 
 // maxAnswers is how many bytes of answers may wait for a peer that asks and doesn't read: each new key of its asks for one of ours.
 const maxAnswers = communicator.BufferSize
@@ -238,6 +242,7 @@ func (c *TLSConn) CloseWrite() error {
 	if err := c.gathered(c.tls.CloseWrite); err != nil {
 		return err
 	}
+	c.ended = true
 	if len(c.out) > 0 {
 		return nil
 	}
@@ -303,6 +308,7 @@ func (w *wire) Write(p []byte) (int, error) {
 		return w.shake.write(p)
 	case w.gathering:
 		w.gather = append(w.gather, p...)
+	case w.ended: // the peer's new key is of no use to a side that writes no more
 	default: // an answer to what was read, such as to a new key
 		w.out = append(w.out, p...)
 		w.answers += len(p)

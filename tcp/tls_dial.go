@@ -19,18 +19,22 @@ func (d Dialer) dialTLS(loop *communicator.Communicator, done func(connection.Tr
 	end := time.Now().Add(d.Timeout)
 	pool := d.Handshakes
 	if pool == nil {
-		pool = NewHandshakes(HandshakeConfig{Max: 1})
+		pool = NewHandshakes(HandshakeConfig{Max: 1, Priority: d.Priority})
 	}
 	var stop func() // what is under way
 	stop, err = d.connect(loop, func(t connection.Transport, err error) {
 		if err == nil {
-			stop, err = pool.begin(loop, t, tls.Client, d.clientConfig(), end, func(c *TLSConn, err error) {
+			var giveUp func()
+			giveUp, err = pool.begin(loop, t, tls.Client, d.clientConfig(), end, func(c *TLSConn, err error) {
 				if err != nil {
 					done(nil, err)
 					return
 				}
 				done(c, nil)
 			})
+			if err == nil {
+				stop = giveUp
+			}
 		}
 		if err != nil {
 			done(nil, err)

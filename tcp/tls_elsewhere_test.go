@@ -117,7 +117,7 @@ func TestServeTLS(t *testing.T) {
 
 var errTurnedDown = errors.New("turned down")
 
-// TestServeFails: what serve turns down is closed by serve, and told of; a nil Serve is a mistake that is found at once.
+// TestServeFails: what serve turns down is closed by serve, and logged; a nil Serve is a mistake that is found at once.
 func TestServeFails(t *testing.T) {
 	r := serveTLS(t, service{serve: func(_ connection.Loop, tr connection.Transport) error {
 		_ = tr.Close()
@@ -128,9 +128,11 @@ func TestServeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	isOver(t, conn)
-	if err := r.failure(); err != errTurnedDown { //nolint:errorlint // the error itself
-		t.Errorf("the failure is %v", err)
-	}
+	r.do(func() {
+		if found := r.log.Containing("a connection was not served"); len(found) != 1 || !strings.Contains(found[0], errTurnedDown.Error()) {
+			t.Errorf("logged %q", r.log.Records())
+		}
+	})
 	defer func() {
 		if recover() == nil {
 			t.Error("ServeTLS takes a nil Serve")

@@ -90,7 +90,10 @@ func run(dialer connection.Dialer, every time.Duration, count int) error {
 	number := 0
 	ping := func(*timer.Timer, int) error {
 		number++
-		return service.Send(message.New("PING").Set("number", strconv.Itoa(number)))
+		if err := service.Send(message.New("PING").Set("number", strconv.Itoa(number))); err != nil {
+			fmt.Printf("not sent: %d: %v\n", number, err)
+		}
+		return nil
 	}
 	_, err = timer.Every(loop, every, ping, communicator.Options{Name: "PING"})
 	if err != nil {

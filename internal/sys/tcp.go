@@ -17,6 +17,17 @@ func ResetOnClose(fd int) error {
 	})
 }
 
+// NoLinger switches off what makes close(2) block, SO_LINGER with a time; with a time of 0 it stays.
+func NoLinger(fd int) error {
+	return retry("setsockopt", func() error {
+		l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+		if err != nil || l.Onoff == 0 || l.Linger == 0 {
+			return err
+		}
+		return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
+	})
+}
+
 // SetDuration sets a socket option that is a whole number of a unit of time. d is rounded up, and cut
 // to what the option's type can hold.
 func SetDuration(fd int, o Option, d, unit time.Duration) error {
