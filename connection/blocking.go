@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -75,7 +76,9 @@ func NewBlocking(dial func(context.Context) (io.ReadWriteCloser, error), config 
 
 // Call sends a message and waits for the reply. Its errors are context.Cause(ctx), a *message.Error for a
 // message that can't be written or a line that is none, ErrInputLimit, ErrClosed after Close, io.ErrUnexpectedEOF
-// when the peer has ended the connection, and those of the connection. A peer that didn't understand replies INVALID or
+// when the peer has ended the connection, and those of the connection. As long as nothing of the message has been written,
+// because the call had no turn yet or there was no connection, errors.Is(err, ErrNotSent) holds too: such a call can be made
+// again, any other may have been handled. A peer that didn't understand replies INVALID or
 // UNKNOWN, which is no error here.
 func (b *Blocking) Call(ctx context.Context, m *message.Message) (reply *message.Message, err error) {
 	err = b.talk(ctx, m, func(conn *blockingConn) error {
@@ -124,7 +127,7 @@ func (b *Blocking) talk(ctx context.Context, m *message.Message, then func(*bloc
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))
 	}
 	text, err := appendMessage(b.buf[:0], m, b.config.Form)
 	if err != nil {
@@ -133,7 +136,7 @@ func (b *Blocking) talk(ctx context.Context, m *message.Message, then func(*bloc
 	b.buf = append(text, '\n')
 	conn, err := b.connect(ctx)
 	if err != nil {
-		return b.fail(ctx, err)
+		return fmt.Errorf("%w: %w", ErrNotSent, b.fail(ctx, err))
 	}
 	stop := context.AfterFunc(ctx, func() {
 		b.mu.Lock()

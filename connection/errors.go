@@ -46,6 +46,8 @@ var (
 	// ErrInDoubt is why a message counts as not delivered that was sent, and whose connection has ended
 	// before it was known to have arrived: the peer may have handled it, or not.
 	ErrInDoubt = errors.New("connection: the connection has ended before the message was acknowledged")
+	// ErrNotSent is returned by Blocking for a message of which nothing has been written.
+	ErrNotSent = errors.New("connection: not sent")
 	// ErrRefused is why a message was not delivered in whose middle five connections have ended, one after the
 	// other: it may be longer than the peer takes.
 	ErrRefused = errors.New("connection: each connection has ended while the message was being sent")

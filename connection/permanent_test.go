@@ -263,9 +263,6 @@ func TestPermanentEndsAway(t *testing.T) {
 				} else {
 					want = slices.Insert(want, 0, "failed other")
 				}
-				if waits && !dialling && c.why == "timeout" {
-					want = slices.Insert(want, 0, "failed other") // what waits is worth another attempt at once
-				}
 				closed := c.want
 				if waits && !dialling && strings.HasSuffix(closed, "timeout") {
 					want = slices.Insert(want, 0, "failed other") // what waits has no time for a pause
