@@ -111,7 +111,7 @@ func (s *Stream) logFailure(text string, cause error) {
 	switch {
 	case cause == nil, errors.Is(cause, communicator.ErrClosed):
 	case errors.Is(cause, ErrIdleTimeout):
-		s.Loop().Logger().Debug(text, "source", s.handle.Name(), "error", cause)
+		s.Loop().Logger().Debug(text, "source", s.handle.Name(), "error", cause) //nolint:sloglint // the text is constant where it is written
 	default:
 		s.config.failures.Log(s.Loop().Logger(), slog.LevelInfo, text, "source", s.handle.Name(), "error", cause)
 	}

@@ -12,15 +12,15 @@ var ErrNoCertificate = errors.New("tcp: TLS: neither Certificates, GetCertificat
 
 // ErrHandshakeTimeout is the cause when a TLS handshake took too long; errors.Is(err,
 // os.ErrDeadlineExceeded) holds.
-var ErrHandshakeTimeout error = handshakeTimeout{}
+var ErrHandshakeTimeout error = handshakeTimeoutError{}
 
 // ErrCrowded is the cause when a TLS handshake was given up whose peer had kept it waiting while others had no place.
 var ErrCrowded = errors.New("tcp: TLS handshake: others had no place")
 
-// handshakeTimeout is a net.Error.
-type handshakeTimeout struct{}
+// handshakeTimeoutError is a net.Error.
+type handshakeTimeoutError struct{}
 
-func (handshakeTimeout) Error() string   { return "tcp: TLS handshake: i/o timeout" }
-func (handshakeTimeout) Timeout() bool   { return true }
-func (handshakeTimeout) Temporary() bool { return true }
-func (handshakeTimeout) Unwrap() error   { return os.ErrDeadlineExceeded }
+func (handshakeTimeoutError) Error() string   { return "tcp: TLS handshake: i/o timeout" }
+func (handshakeTimeoutError) Timeout() bool   { return true }
+func (handshakeTimeoutError) Temporary() bool { return true }
+func (handshakeTimeoutError) Unwrap() error   { return os.ErrDeadlineExceeded }
