@@ -17,8 +17,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/timerqueue"
 )
 
-// How many events are asked for at once: while something urgent is in the loop no more than a piece, because asking keeps it
-// waiting, and else as many as there may well be.
+// How many events are asked for at once: while something urgent is in the loop no more than a piece,
+// because asking keeps it waiting, and else as many as there may well be.
 const (
 	piece = 64
 	whole = 1024

@@ -9,11 +9,13 @@ import (
 
 // Shutdown ends the loop gracefully: listeners stop accepting, timers and signals end, streams deliver
 // what they hold and close. Run returns nil when all have ended, or ErrShutdownTimeout when limit has
-// passed before, and then logs what is left and ends it abruptly. A stream that has delivered all waits for its peer's end for
-// a second at most; one that hasn't takes up to its CloseTimeout, so limit should be more than that. A limit of zero or less is Stop(nil). The first limit counts.
+// passed before, and then logs what is left and ends it abruptly. A stream that has delivered all waits
+// for its peer's end for a second at most; one that hasn't takes up to its CloseTimeout, so limit should
+// be more than that. A limit of zero or less is Stop(nil). The first limit counts.
 //
-// A source that is a ShutdownHandler is asked to end; any other is removed. What is added to the loop later is not, but
-// the limit ends it too. Signals are given back: a second SIGINT ends the process at once, as if nobody had asked for it. Only for use on the loop: elsewhere, Post it.
+// A source that is a ShutdownHandler is asked to end; any other is removed. What is added to the loop
+// later is not, but the limit ends it too. Signals are given back: a second SIGINT ends the process at
+// once, as if nobody had asked for it. Only for use on the loop: elsewhere, Post it.
 func (c *Communicator) Shutdown(limit time.Duration) {
 	if limit <= 0 {
 		c.Stop(nil)

@@ -69,8 +69,8 @@ func TestShutdownEmpty(t *testing.T) {
 	run(t, loop)
 }
 
-// TestShutdownOrder: sources are asked in the order of adding, whatever their priority, and whether they are enabled or not;
-// each once.
+// TestShutdownOrder: sources are asked in the order of adding, whatever their priority, and whether they
+// are enabled or not; each once.
 func TestShutdownOrder(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})
 	var j journal
@@ -317,8 +317,8 @@ func TestShutdownAddedLater(t *testing.T) {
 	}
 }
 
-// TestShutdownRemovesOthers: a handler may remove others, those that were asked and those that were not; these are not asked
-// any more. It may detach and change them as well.
+// TestShutdownRemovesOthers: a handler may remove others, those that were asked and those that were not;
+// these are not asked any more. It may detach and change them as well.
 func TestShutdownRemovesOthers(t *testing.T) {
 	loop := newLoop(t, communicator.Config{})
 	var sources []*steady
@@ -405,7 +405,8 @@ func TestShutdownPosts(t *testing.T) {
 	}
 }
 
-// TestNow: it stands still within a callback, goes on between callbacks, and is never ahead. Before and after Run it is the time.
+// TestNow: it stands still within a callback, goes on between callbacks, and is never ahead. Before and
+// after Run it is the time.
 func TestNow(t *testing.T) {
 	loop := newLoop(t, communicator.Config{SlowCallback: -1})
 	between := func(where string, least, now time.Time) {

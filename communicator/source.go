@@ -107,7 +107,8 @@ type Options struct {
 	Disabled bool
 	// Beside is the handle of a source that is one with this, such as the other descriptor of a pair of
 	// pipes: the new one has its priority and is enabled and disabled with it, from now on and until one
-	// of them leaves the loop. A handle has one beside it at most; a later one takes its place. Nil: the source stands alone.
+	// of them leaves the loop. A handle has one beside it at most; a later one takes its place. Nil: the
+	// source stands alone.
 	Beside *Handle
 }
 

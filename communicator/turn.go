@@ -24,9 +24,10 @@ func (c *Communicator) turn() error {
 	return nil
 }
 
-// yieldEvery is how long a busy loop keeps its processor to itself. The runtime's garbage collector waits for it as well. With
-// one processor, yielding takes 3 to 6 % off the CPU time of a message service with 100 connections, and a quarter off that
-// of an echo whose only client never sleeps (benchmarks/README.md). Shorter does not gain more, and gives too much to goroutines that compute.
+// yieldEvery is how long a busy loop keeps its processor to itself. The runtime's garbage collector waits
+// for it as well. With one processor, yielding takes 3 to 6 % off the CPU time of a message service with
+// 100 connections, and a quarter off that of an echo whose only client never sleeps
+// (benchmarks/README.md). Shorter does not gain more, and gives too much to goroutines that compute.
 const yieldEvery = 2 * time.Millisecond
 
 // wait blocks until something is ready or due, and collects all of it.
@@ -99,9 +100,9 @@ func (c *Communicator) armTimer() {
 	}
 }
 
-// collect asks epoll what is ready and queues all of it, a piece at a time while something urgent is in the loop: the
-// kernel takes some 0.25 µs for each event of a socket, so that a thousand at once would keep it waiting. Between pieces
-// urgent sources are served.
+// collect asks epoll what is ready and queues all of it, a piece at a time while something urgent is in
+// the loop: the kernel takes some 0.25 µs for each event of a socket, so that a thousand at once would
+// keep it waiting. Between pieces urgent sources are served.
 //
 // What epoll has reported goes to the end of its list (it is level-triggered), so a walk through
 // the list is complete when a piece is not full, or holds something that an earlier one has

@@ -31,8 +31,8 @@ type Backoff struct {
 	// length. Zero: DefaultJitter. Negative: none.
 	Jitter float64
 	// Pauses are used instead, if there are any: one after the other, and the last one again and again.
-	// None is shorter than 1 ms. A first one that is negative is how long to wait before the very first attempt; the list begins behind
-	// it. See ParsePauses.
+	// None is shorter than 1 ms. A first one that is negative is how long to wait before the very first
+	// attempt; the list begins behind it. See ParsePauses.
 	Pauses []time.Duration
 }
 

@@ -32,9 +32,9 @@ type BlockingConfig struct {
 	Form message.Form
 }
 
-// Blocking is a client that sends a message and waits for the reply. It needs no loop, and all its methods may be
-// called from any goroutine: for a program that has one thing to ask, a test, or a goroutine beside a loop. On a loop it
-// would hold up everything: use Permanent there.
+// Blocking is a client that sends a message and waits for the reply. It needs no loop, and all its methods
+// may be called from any goroutine: for a program that has one thing to ask, a test, or a goroutine beside
+// a loop. On a loop it would hold up everything: use Permanent there.
 //
 // Messages carry no number that a reply could be known by, so one call is made at a time, and the others
 // wait. When a call fails, or its context ends, its connection is closed, because its reply may still come;
@@ -58,9 +58,9 @@ type blockingConn struct {
 	lines *bufio.Reader // belongs to who has the turn
 }
 
-// NewBlocking makes a client that dials when it is first used. dial makes a blocking connection of any kind; its context is
-// that of the call, and ends when it returns. Close of the connection is called once, and has to end a Read and a Write
-// under way, as that of a net.Conn does:
+// NewBlocking makes a client that dials when it is first used. dial makes a blocking connection of any
+// kind; its context is that of the call, and ends when it returns. Close of the connection is called once,
+// and has to end a Read and a Write under way, as that of a net.Conn does:
 //
 //	client := connection.NewBlocking(func(ctx context.Context) (io.ReadWriteCloser, error) {
 //		return new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:4040") // or a tls.Dialer
@@ -75,11 +75,11 @@ func NewBlocking(dial func(context.Context) (io.ReadWriteCloser, error), config 
 }
 
 // Call sends a message and waits for the reply. Its errors are context.Cause(ctx), a *message.Error for a
-// message that can't be written or a line that is none, ErrInputLimit, ErrClosed after Close, io.ErrUnexpectedEOF
-// when the peer has ended the connection, and those of the connection. As long as nothing of the message has been written,
-// because the call had no turn yet or there was no connection, errors.Is(err, ErrNotSent) holds too: such a call can be made
-// again, any other may have been handled. A peer that didn't understand replies INVALID or
-// UNKNOWN, which is no error here.
+// message that can't be written or a line that is none, ErrInputLimit, ErrClosed after Close,
+// io.ErrUnexpectedEOF when the peer has ended the connection, and those of the connection. As long as
+// nothing of the message has been written, because the call had no turn yet or there was no connection,
+// errors.Is(err, ErrNotSent) holds too: such a call can be made again, any other may have been handled. A
+// peer that didn't understand replies INVALID or UNKNOWN, which is no error here.
 func (b *Blocking) Call(ctx context.Context, m *message.Message) (reply *message.Message, err error) {
 	err = b.talk(ctx, m, func(conn *blockingConn) error {
 		var err error
@@ -92,8 +92,8 @@ func (b *Blocking) Call(ctx context.Context, m *message.Message) (reply *message
 	return reply, nil
 }
 
-// Send sends a message and waits for no reply. A reply that comes all the same would be taken for that of the next Call, unless
-// IsReply knows better. Its errors are those of Call.
+// Send sends a message and waits for no reply. A reply that comes all the same would be taken for that of
+// the next Call, unless IsReply knows better. Its errors are those of Call.
 func (b *Blocking) Send(ctx context.Context, m *message.Message) error {
 	return b.talk(ctx, m, func(*blockingConn) error { return nil })
 }

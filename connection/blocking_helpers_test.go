@@ -40,8 +40,8 @@ type end struct {
 	over <-chan struct{} // is closed when the test ends
 }
 
-// far is the far end of the connections of a Blocking: each is served on a goroutine of its own. At the end of the test all
-// have to be closed, each once.
+// far is the far end of the connections of a Blocking: each is served on a goroutine of its own. At the
+// end of the test all have to be closed, each once.
 type far struct {
 	tb    testing.TB
 	wg    sync.WaitGroup
@@ -52,7 +52,8 @@ type far struct {
 	over  chan struct{}
 }
 
-// newFar serves the connections that dial makes. It returns the Blocking that dials them; makes is asked for both ends of one.
+// newFar serves the connections that dial makes. It returns the Blocking that dials them; makes is asked
+// for both ends of one.
 func newFar(tb testing.TB, makes func(ctx context.Context) (near, far io.ReadWriteCloser, err error), config connection.BlockingConfig,
 	serve func(n int, conn *end),
 ) (*connection.Blocking, *far) {

@@ -14,7 +14,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
-// answers answers each line with the next of some texts, which goes out in pieces of so many bytes; it echoes after that.
+// answers answers each line with the next of some texts, which goes out in pieces of so many bytes; it
+// echoes after that.
 func answers(size int, texts ...string) func(int, *end) {
 	next := 0
 	return func(n int, conn *end) {
@@ -54,8 +55,8 @@ func TestBlockingLines(t *testing.T) {
 	}
 }
 
-// TestBlockingInputLimit: a line may be as long as MaxInput, without its end. A longer one, even unfinished, ends the call, and
-// the next one dials.
+// TestBlockingInputLimit: a line may be as long as MaxInput, without its end. A longer one, even
+// unfinished, ends the call, and the next one dials.
 func TestBlockingInputLimit(t *testing.T) {
 	for _, limit := range []int{100, 4095, 4096, 10_000} {
 		line := func(size int) string { return "R v=" + strings.Repeat("x", size-len("R v=")) }
@@ -111,7 +112,8 @@ func TestBlockingUnwritable(t *testing.T) {
 	}
 }
 
-// TestBlockingIsReply: what is no reply goes to Other, in order, or is dropped; without IsReply the first message is the reply.
+// TestBlockingIsReply: what is no reply goes to Other, in order, or is dropped; without IsReply the first
+// message is the reply.
 func TestBlockingIsReply(t *testing.T) {
 	const text = "NEWS i=1\nPONG i=2\n\nNEWS i=3\nPONG i=1\nNEWS i=4\n"
 	isReply := func(request, came *message.Message) bool {

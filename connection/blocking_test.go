@@ -53,7 +53,8 @@ func TestBlockingCalls(t *testing.T) {
 	})
 }
 
-// TestBlockingEnds: a context that ends, and Close, end a call wherever it is; the next one has a new connection, or ErrClosed.
+// TestBlockingEnds: a context that ends, and Close, end a call wherever it is; the next one has a new
+// connection, or ErrClosed.
 func TestBlockingEnds(t *testing.T) {
 	everyKind(t, func(t *testing.T, makes func(context.Context) (io.ReadWriteCloser, io.ReadWriteCloser, error)) {
 		for _, place := range []string{"turn", "dialling", "writing", "waiting"} {
@@ -110,7 +111,7 @@ func testBlockingEnd(t *testing.T, makes func(context.Context) (io.ReadWriteClos
 			}
 		}()
 		if !closes {
-			if err := looptest.Await(t, outcomes, "the second call"); !errors.Is(err, errTest) {
+			if err := looptest.Await(t, outcomes, "the second call"); !errors.Is(err, errTest) || !errors.Is(err, connection.ErrNotSent) {
 				t.Errorf("the second call: %v", err)
 			}
 		}
@@ -126,17 +127,25 @@ func testBlockingEnd(t *testing.T, makes func(context.Context) (io.ReadWriteClos
 	} else {
 		cancel(errTest)
 	}
+	unsent := 0
 	for range calls {
-		if err := looptest.Await(t, outcomes, "the call's end"); !errors.Is(err, want) {
+		err := looptest.Await(t, outcomes, "the call's end")
+		if !errors.Is(err, want) {
 			t.Errorf("the call: %v, want %v", err, want)
 		}
+		if errors.Is(err, connection.ErrNotSent) {
+			unsent++
+		}
+	}
+	if sent := calls - unsent; sent != 1 && place != "dialling" || sent != 0 && place == "dialling" {
+		t.Errorf("%d of %d calls were not sent", unsent, calls)
 	}
 	cancel(nil)
 	if !closes {
 		ask(t, b, 7)
 		return
 	}
-	if _, err := b.Call(patient(t), request); !errors.Is(err, net.ErrClosed) {
+	if _, err := b.Call(patient(t), request); !errors.Is(err, net.ErrClosed) || !errors.Is(err, connection.ErrNotSent) {
 		t.Errorf("a call after Close: %v", err)
 	}
 	if err := errors.Join(b.Close(), b.Close()); err != nil {
@@ -233,7 +242,7 @@ func TestBlockingPeerEnds(t *testing.T) {
 			}
 		})
 		for i := range 2 {
-			if _, err := b.Call(patient(t), message.New("ASK").SetInt("i", int64(i))); !errors.Is(err, io.ErrUnexpectedEOF) {
+			if _, err := b.Call(patient(t), message.New("ASK").SetInt("i", int64(i))); !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, connection.ErrNotSent) {
 				t.Errorf("call %d: %v", i, err)
 			}
 		}
@@ -256,7 +265,7 @@ func TestBlockingDialFails(t *testing.T) {
 		return socketpairs(ctx)
 	}, connection.BlockingConfig{}, echoes)
 	for range 2 {
-		if reply, err := b.Call(patient(t), message.New("ASK")); !errors.Is(err, errTest) || reply != nil {
+		if reply, err := b.Call(patient(t), message.New("ASK")); !errors.Is(err, errTest) || !errors.Is(err, connection.ErrNotSent) || reply != nil {
 			t.Errorf("Call: %v, %v", reply, err)
 		}
 	}

@@ -141,8 +141,8 @@ func TestWriteBatch(t *testing.T) {
 	}
 }
 
-// TestBatchWrites: what is written in a callback goes out after its last datagram, in order, also when the socket is closed
-// there; what can't be sent is counted and logged once.
+// TestBatchWrites: what is written in a callback goes out after its last datagram, in order, also when the
+// socket is closed there; what can't be sent is counted and logged once.
 func TestBatchWrites(t *testing.T) {
 	const n = 100
 	loop, log := looptest.New(t)

@@ -220,7 +220,8 @@ func (d *dialling) lookup(loop Loop) {
 	}()
 }
 
-// postUntil posts f, and tries again while the queue is full and the context lasts. After the end of the loop nobody is interested.
+// postUntil posts f, and tries again while the queue is full and the context lasts. After the end of the
+// loop nobody is interested.
 func postUntil(ctx context.Context, loop Loop, f func()) {
 	for errors.Is(loop.Post(f), communicator.ErrQueueFull) {
 		select {

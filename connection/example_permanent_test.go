@@ -13,8 +13,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 )
 
-// A client that keeps its connection. Here the server ends each one after a message, and the client comes back until all its
-// messages are delivered.
+// A client that keeps its connection. Here the server ends each one after a message, and the client comes
+// back until all its messages are delivered.
 func ExamplePermanent() {
 	loop, err := communicator.New(communicator.Config{})
 	if err != nil {

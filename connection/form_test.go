@@ -37,8 +37,8 @@ func messagePair(tb testing.TB, loop connection.Loop, h message.Handler, config 
 	return ends
 }
 
-// TestTwoConnectionsDoNotRefuseForEver: both send what the other does not accept, INVALID included. Lines go to and fro behind
-// it, which both accept: an answer to INVALID would come in front of the next one.
+// TestTwoConnectionsDoNotRefuseForEver: both send what the other does not accept, INVALID included. Lines
+// go to and fro behind it, which both accept: an answer to INVALID would come in front of the next one.
 func TestTwoConnectionsDoNotRefuseForEver(t *testing.T) {
 	for name, parser := range map[string]message.Parser{
 		"form":  {Form: message.FormJSON},
@@ -242,8 +242,8 @@ func TestDatagramsInJSON(t *testing.T) {
 	}
 }
 
-// TestKeptMessagesAreLeftAlone: connections and datagram sockets don't look at a message that its handler has kept. The race
-// detector would tell.
+// TestKeptMessagesAreLeftAlone: connections and datagram sockets don't look at a message that its handler
+// has kept. The race detector would tell.
 func TestKeptMessagesAreLeftAlone(t *testing.T) {
 	const messages = 20
 	var group sync.WaitGroup

@@ -47,8 +47,8 @@ var recordedNow = time.Unix(1795218395, 413207184)
 
 const endOfConnection = "--closed--\n"
 
-// TestRecordedClients: a Permanent sends what the C++ library's client has sent to a listener that says what the recording's
-// listener said.
+// TestRecordedClients: a Permanent sends what the C++ library's client has sent to a listener that says
+// what the recording's listener said.
 func TestRecordedClients(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("testdata", "wire_clients.jsonl"))
 	if err != nil {
@@ -174,7 +174,8 @@ func (r *recordedClient) listen(t *testing.T, want string) (connection.Dialer, <
 	return dialer, got
 }
 
-// play says what was recorded when the first line has come, and ends the connection, if that was recorded, after so many lines.
+// play says what was recorded when the first line has come, and ends the connection, if that was recorded,
+// after so many lines.
 func (c *recordedConn) play(conn net.Conn, got io.StringWriter, lines int) {
 	defer conn.Close()
 	r := bufio.NewReader(conn)

@@ -33,8 +33,8 @@ func (s *Stream) limit() {
 }
 
 // SetReadDeadline closes the stream with ErrReadTimeout at t, if it still reads then. As that of a
-// net.Conn it stays until it is set anew; the zero time clears it. One that passes while the stream doesn't read, because it is
-// paused or its peer doesn't read, is forgotten.
+// net.Conn it stays until it is set anew; the zero time clears it. One that passes while the stream
+// doesn't read, because it is paused or its peer doesn't read, is forgotten.
 func (s *Stream) SetReadDeadline(t time.Time) {
 	if !s.handle.Active() || s.state&closing != 0 || s.limits == nil && t.IsZero() {
 		return
@@ -218,8 +218,9 @@ type bucket struct {
 	at     time.Time
 }
 
-// bucketTime is how much of a second a bucket holds. Nothing passes while it is less than half full, so that little that comes
-// in all the time does not pass in tiny pieces: a stream that waits does so for a twentieth of a second.
+// bucketTime is how much of a second a bucket holds. Nothing passes while it is less than half full, so
+// that little that comes in all the time does not pass in tiny pieces: a stream that waits does so for a
+// twentieth of a second.
 const bucketTime = 100 * time.Millisecond
 
 func (b *bucket) fill(rate int, now time.Time) {

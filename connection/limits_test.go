@@ -15,7 +15,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
-// TestWritten counts what Write has taken: what has gone and what waits, also while dialling and while a layer collects.
+// TestWritten counts what Write has taken: what has gone and what waits, also while dialling and while a
+// layer collects.
 func TestWritten(t *testing.T) {
 	loop, _ := looptest.New(t)
 	p := newPieces(t, "one\ntwo\n")
@@ -62,7 +63,8 @@ func scanLines(data []byte, _ bool) (int, []byte, error) {
 	return len(line) + 1, []byte(line), nil
 }
 
-// TestWrittenWhileDialling: what waits for the connection counts; what was lost with one that never stood was never sent.
+// TestWrittenWhileDialling: what waits for the connection counts; what was lost with one that never stood
+// was never sent.
 func TestWrittenWhileDialling(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		loop, _ := looptest.New(t)
@@ -117,8 +119,8 @@ func ending(t *testing.T, config connection.StreamConfig, opened func(s *connect
 	return took, cause
 }
 
-// TestLimitsWhileClosing: while it closes a stream has the limit of closing alone, whatever other limits it had, and whether it
-// had any; those that are set then change nothing.
+// TestLimitsWhileClosing: while it closes a stream has the limit of closing alone, whatever other limits
+// it had, and whether it had any; those that are set then change nothing.
 func TestLimitsWhileClosing(t *testing.T) {
 	const limit = 12 * ms
 	lots := strings.Repeat("x", 50_000)

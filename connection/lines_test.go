@@ -143,8 +143,8 @@ func TestLongLineInSmallPieces(t *testing.T) {
 	}
 }
 
-// TestUnfinishedInputIsNotCopiedAgainAndAgain: what a peer may leave unfinished for long costs memory once, not for each
-// piece that comes.
+// TestUnfinishedInputIsNotCopiedAgainAndAgain: what a peer may leave unfinished for long costs memory
+// once, not for each piece that comes.
 func TestUnfinishedInputIsNotCopiedAgainAndAgain(t *testing.T) {
 	const size, piece = 256 << 10, 64
 	line := "LONG a=" + strings.Repeat("x", size) + "\n"

@@ -189,8 +189,9 @@ func (l *messageLines) line(s *Stream, line []byte) error {
 	return c.Send(message.New(message.CommandInvalid).Set(message.ParameterMessage, err.Error()))
 }
 
-// isRefusal reports whether a line that is refused here is itself a refusal, which is never answered, or two peers that
-// refuse each other's could go on for ever. It takes one of too many parameters for a refusal, rather than parse them all.
+// isRefusal reports whether a line that is refused here is itself a refusal, which is never answered, or
+// two peers that refuse each other's could go on for ever. It takes one of too many parameters for a
+// refusal, rather than parse them all.
 func isRefusal(line []byte) bool {
 	if !bytes.Contains(line, []byte(message.CommandInvalid)) && !bytes.Contains(line, []byte(message.CommandUnknown)) {
 		return false

@@ -26,8 +26,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/message/definition"
 )
 
-// service answers PING by PONG with the same parameters, FETCH with its id, which has to be an integer, by USER, and the
-// default commands. Its clock stands still.
+// service answers PING by PONG with the same parameters, FETCH with its id, which has to be an integer, by
+// USER, and the default commands. Its clock stands still.
 func service(tb testing.TB) *dispatcher.Mux {
 	tb.Helper()
 	set, err := definition.Load(definition.Config{})
@@ -68,8 +68,8 @@ func matches(got, want string) bool {
 	return got == want
 }
 
-// crashers is what each input that ends a server of the C++ library, or shows that it does not, is answered with here; nothing
-// for what is sent besides the PING at its end.
+// crashers is what each input that ends a server of the C++ library, or shows that it does not, is
+// answered with here; nothing for what is sent besides the PING at its end.
 var crashers = map[string][]string{
 	"first unknown command with a bad name": {`INVALID message=message: command "A-B" at byte 0: *`},
 	"bad name after a first good unknown":   {"UNKNOWN command=FOO", `INVALID message=message: command "A-B" at byte 0: *`},
@@ -121,8 +121,8 @@ func readCrashers(tb testing.TB) []recorded {
 	return all
 }
 
-// TestWhatEndsOtherServers: on one connection everything that has ended a server comes, and each is followed by a PING that is
-// answered, there and on another connection.
+// TestWhatEndsOtherServers: on one connection everything that has ended a server comes, and each is
+// followed by a PING that is answered, there and on another connection.
 func TestWhatEndsOtherServers(t *testing.T) {
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
 		t.Run(network, func(t *testing.T) {
@@ -261,8 +261,8 @@ func TestConversation(t *testing.T) {
 	}
 }
 
-// FuzzConversation: whatever comes, however it is cut, the same messages are handled and the same replies are written, as when
-// it comes at once.
+// FuzzConversation: whatever comes, however it is cut, the same messages are handled and the same replies
+// are written, as when it comes at once.
 func FuzzConversation(f *testing.F) {
 	var text strings.Builder
 	for i, exchange := range conversation {
@@ -364,7 +364,8 @@ func TestCoverageOfConnections(t *testing.T) {
 	}
 }
 
-// backslashes puts a socket on a loop, and returns what hands it 64 KiB of backslashes as a datagram, and what was handled.
+// backslashes puts a socket on a loop, and returns what hands it 64 KiB of backslashes as a datagram, and
+// what was handled.
 func backslashes(tb testing.TB) (handle func() error, handled *[]int) {
 	tb.Helper()
 	loop, _ := looptest.New(tb)

@@ -123,8 +123,8 @@ func (o *outbox) empty() []letter {
 	return all
 }
 
-// mayPost tells whether the connection takes another message. While output waits for the peer none is handed to it: so what is
-// lost with a connection, or has to be sent anew, is little.
+// mayPost tells whether the connection takes another message. While output waits for the peer none is
+// handed to it: so what is lost with a connection, or has to be sent anew, is little.
 func (p *Permanent) mayPost() bool {
 	return p.Up() && p.conn.stream.QueuedBytes() == 0 && p.conn.stream.handle.Active() && p.state&isOver == 0 &&
 		(p.config.Acknowledges == nil || p.outbox.flight.len() < p.config.MaxInFlight)
@@ -207,8 +207,8 @@ func (p *Permanent) settle() {
 	}
 }
 
-// reclaim is what becomes of the letters in flight when their connection has ended: those of which the kernel hasn't taken
-// all wait again, the others are in doubt, unless the kernel's word is all there is.
+// reclaim is what becomes of the letters in flight when their connection has ended: those of which the
+// kernel hasn't taken all wait again, the others are in doubt, unless the kernel's word is all there is.
 func (p *Permanent) reclaim(c *MessageConn) (doubtful, refused []letter) {
 	p.settle()
 	o := &p.outbox
@@ -236,8 +236,8 @@ func (p *Permanent) reclaim(c *MessageConn) (doubtful, refused []letter) {
 	return doubtful, refused
 }
 
-// maxCuts is how many connections may end in the middle of a message before it is given up: a peer that it is too long for
-// would never get what is behind it.
+// maxCuts is how many connections may end in the middle of a message before it is given up: a peer that it
+// is too long for would never get what is behind it.
 const maxCuts = 5
 
 // report tells of letters that were not delivered.

@@ -26,8 +26,8 @@ func (o *output) add(p []byte) {
 	o.buf = append(o.buf, p...)
 }
 
-// QueuedBytes is how many bytes of output wait for the peer. What a transport makes of them itself, as TLS does, counts as
-// what has become of it.
+// QueuedBytes is how many bytes of output wait for the peer. What a transport makes of them itself, as TLS
+// does, counts as what has become of it.
 func (s *Stream) QueuedBytes() int {
 	n := 0
 	if s.out != nil {
@@ -292,8 +292,9 @@ func (s *Stream) endBy(end time.Time) {
 	}
 }
 
-// shutdownLinger is how long a stream waits for the peer's end when the loop is shut down and all has been written: long
-// enough for a peer that answers an end with its own, and short for a service that is to stop. More than CloseTimeout it never is.
+// shutdownLinger is how long a stream waits for the peer's end when the loop is shut down and all has been
+// written: long enough for a peer that answers an end with its own, and short for a service that is to
+// stop. More than CloseTimeout it never is.
 const shutdownLinger = time.Second
 
 // shutdown closes the stream gracefully, without much patience for a peer that doesn't end its side.

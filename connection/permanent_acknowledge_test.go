@@ -88,8 +88,8 @@ func TestAcknowledgeWindow(t *testing.T) {
 	l.expect(t, "up", "down <nil>", "closed <nil>")
 }
 
-// TestInDoubt: what was sent and not acknowledged when the connection ends is in doubt, and never sent again; what has waited
-// goes to the next connection.
+// TestInDoubt: what was sent and not acknowledged when the connection ends is in doubt, and never sent
+// again; what has waited goes to the next connection.
 func TestInDoubt(t *testing.T) {
 	loop, _ := looptest.New(t)
 	d := &pairs{tb: t}

@@ -16,9 +16,9 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
-// play is the whole life of a Permanent: a message expires, a dial fails, a connection stands, a message comes, one that is
-// longer than the kernel's buffer goes, the peer ends the connection, and the next one is closed. In one place an action
-// of the test is taken, the first time it is reached.
+// play is the whole life of a Permanent: a message expires, a dial fails, a connection stands, a message
+// comes, one that is longer than the kernel's buffer goes, the peer ends the connection, and the next one
+// is closed. In one place an action of the test is taken, the first time it is reached.
 type play struct {
 	tb    testing.TB
 	loop  connection.Loop

@@ -13,8 +13,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
-// TestPermanentCloseDelivers: Close delivers what waits: while it dials, between attempts when the server comes back in time,
-// and behind a slow peer.
+// TestPermanentCloseDelivers: Close delivers what waits: while it dials, between attempts when the server
+// comes back in time, and behind a slow peer.
 func TestPermanentCloseDelivers(t *testing.T) {
 	for _, away := range []int{0, 3} {
 		for _, room := range []int{0, 1} {
@@ -64,8 +64,8 @@ func TestPermanentCloseWhileDown(t *testing.T) {
 	l.expect(t, "up", "down test", "up", "down test", "up", "down <nil>", "closed <nil>")
 }
 
-// TestPermanentCloseTimeout: what was not delivered in time is reported, whether the peer doesn't read or isn't there. What was
-// handed to the kernel in part counts as not delivered.
+// TestPermanentCloseTimeout: what was not delivered in time is reported, whether the peer doesn't read or
+// isn't there. What was handed to the kernel in part counts as not delivered.
 func TestPermanentCloseTimeout(t *testing.T) {
 	const limit = 20 * time.Millisecond
 	for _, up := range []bool{false, true} {
@@ -103,8 +103,8 @@ func TestPermanentCloseTimeout(t *testing.T) {
 	}
 }
 
-// TestPermanentCloseUnanswered: a peer that doesn't end its side doesn't make a failure of a Close that has delivered all,
-// whichever limit of time comes first.
+// TestPermanentCloseUnanswered: a peer that doesn't end its side doesn't make a failure of a Close that
+// has delivered all, whichever limit of time comes first.
 func TestPermanentCloseUnanswered(t *testing.T) {
 	for _, limits := range [][2]time.Duration{{10 * time.Millisecond, time.Hour}, {time.Hour, 10 * time.Millisecond}} {
 		loop, _ := looptest.New(t)
@@ -124,8 +124,8 @@ func TestPermanentCloseUnanswered(t *testing.T) {
 	}
 }
 
-// TestPermanentLoopEnds: each message that waits is reported once when the loop ends, with what has ended it; one that the kernel
-// has is none of them.
+// TestPermanentLoopEnds: each message that waits is reported once when the loop ends, with what has ended
+// it; one that the kernel has is none of them.
 func TestPermanentLoopEnds(t *testing.T) {
 	loop, _ := looptest.New(t)
 	d := &pairs{tb: t, room: 1, serve: func(p *peer) { p.Pause() }}

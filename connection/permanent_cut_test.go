@@ -26,7 +26,8 @@ func (c *cutting) Read([]byte) (int, error) {
 	return 0, connection.ErrWouldBlock
 }
 
-// cutters is a Dialer of cutting transports; each takes as many bytes as the list says, and one beyond the list any number.
+// cutters is a Dialer of cutting transports; each takes as many bytes as the list says, and one beyond the
+// list any number.
 type cutters struct {
 	tb    testing.TB
 	list  []int
@@ -55,8 +56,8 @@ func (d *cutters) whole() (all []string) {
 	return all
 }
 
-// TestPermanentCutAnywhere ends the first connection, and the second one, after any number of bytes: of each message one whole
-// line is sent, in order, whatever was sent of it before.
+// TestPermanentCutAnywhere ends the first connection, and the second one, after any number of bytes: of
+// each message one whole line is sent, in order, whatever was sent of it before.
 func TestPermanentCutAnywhere(t *testing.T) {
 	lines := []string{"A", "BB v=1", "C long=some_more_text", "D"}
 	size := len(strings.Join(lines, "\n")) + 1
@@ -117,7 +118,8 @@ func TestPermanentCutWhileSent(t *testing.T) {
 	}
 }
 
-// TestPermanentCutByPeer: a peer resets in the middle of a long line; the next one gets all of it, and then what has waited.
+// TestPermanentCutByPeer: a peer resets in the middle of a long line; the next one gets all of it, and
+// then what has waited.
 func TestPermanentCutByPeer(t *testing.T) {
 	loop, _ := looptest.New(t)
 	d := &pairs{tb: t, room: 1}

@@ -14,8 +14,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 )
 
-// TestPermanentRefused: a message that one connection after the other is cut off in is given up, and what is behind it goes out.
-// Connections that end before it has begun don't count.
+// TestPermanentRefused: a message that one connection after the other is cut off in is given up, and what
+// is behind it goes out. Connections that end before it has begun don't count.
 func TestPermanentRefused(t *testing.T) {
 	for _, c := range []struct {
 		cuts    []int
@@ -50,8 +50,8 @@ func TestPermanentRefused(t *testing.T) {
 	}
 }
 
-// TestAcknowledgeTimeout: a connection on which a message isn't acknowledged in time is given up, and what is in flight is in
-// doubt. Acknowledgements of others don't help; those that come in time do no harm.
+// TestAcknowledgeTimeout: a connection on which a message isn't acknowledged in time is given up, and what
+// is in flight is in doubt. Acknowledgements of others don't help; those that come in time do no harm.
 func TestAcknowledgeTimeout(t *testing.T) {
 	const limit = 15 * time.Millisecond
 	loop, _ := looptest.New(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
-// keepers is a Dialer of transports that take every byte, as TLS does, and pass on as many as the list says; then they fail when
-// they are read.
+// keepers is a Dialer of transports that take every byte, as TLS does, and pass on as many as the list
+// says; then they fail when they are read.
 type keepers struct {
 	tb    testing.TB
 	list  []int
@@ -61,8 +61,8 @@ func (k *keeping) Flush() error {
 	return err
 }
 
-// TestPermanentKeeper: what a transport has taken is in doubt when its connection ends before it has passed on all it had: nobody
-// knows how much of it that was. The count begins anew with each connection.
+// TestPermanentKeeper: what a transport has taken is in doubt when its connection ends before it has
+// passed on all it had: nobody knows how much of it that was. The count begins anew with each connection.
 func TestPermanentKeeper(t *testing.T) {
 	const line = len("N i=0\n")
 	for _, c := range []struct {

@@ -59,7 +59,8 @@ func TestPermanentQueueLimits(t *testing.T) {
 	}
 }
 
-// TestPermanentStuckPeer: the limits hold while up, with a peer that doesn't read, and there is room again when it does.
+// TestPermanentStuckPeer: the limits hold while up, with a peer that doesn't read, and there is room again
+// when it does.
 func TestPermanentStuckPeer(t *testing.T) {
 	const size = 20_000
 	for name, c := range map[string]struct {
@@ -167,8 +168,8 @@ func TestPermanentExpiresAgain(t *testing.T) {
 	l.expect(t, "up", "down reset", "lost LARGE expired", "closed <nil>")
 }
 
-// TestPermanentExpiresStuck: what waits behind a peer that doesn't read expires; what was sent never does, though its time has
-// passed before the peer reads it.
+// TestPermanentExpiresStuck: what waits behind a peer that doesn't read expires; what was sent never does,
+// though its time has passed before the peer reads it.
 func TestPermanentExpiresStuck(t *testing.T) {
 	loop, _ := looptest.New(t)
 	d := &pairs{tb: t, room: 1}
@@ -374,8 +375,8 @@ func TestPermanentKeepsCopiesInFlight(t *testing.T) {
 	}
 }
 
-// TestPermanentThousands: a long queue goes out in order, in few writes, and its memory is given back, whether the peer is fast
-// or slow.
+// TestPermanentThousands: a long queue goes out in order, in few writes, and its memory is given back,
+// whether the peer is fast or slow.
 func TestPermanentThousands(t *testing.T) {
 	const count, size = 5000, 1000
 	for _, room := range []int{0, 16 << 10} {
@@ -413,7 +414,8 @@ func TestPermanentThousands(t *testing.T) {
 	}
 }
 
-// TestPermanentGivesBack: a long message is forgotten when the kernel has it, at once or bit by bit, though nothing else happens.
+// TestPermanentGivesBack: a long message is forgotten when the kernel has it, at once or bit by bit,
+// though nothing else happens.
 func TestPermanentGivesBack(t *testing.T) {
 	for _, c := range []struct{ size, room int }{
 		{60_000, 1 << 20}, // collected with others, and written at once

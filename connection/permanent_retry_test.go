@@ -32,8 +32,9 @@ func failUpTo(d *pairs, n int, atOnce bool) {
 	d.fail = f
 }
 
-// TestPermanentRetries: each failed attempt is told with the pause that follows, and the pause is kept; the dialer is asked anew
-// each time. It makes no difference whether Dial itself fails or what it has begun.
+// TestPermanentRetries: each failed attempt is told with the pause that follows, and the pause is kept;
+// the dialer is asked anew each time. It makes no difference whether Dial itself fails or what it has
+// begun.
 func TestPermanentRetries(t *testing.T) {
 	for _, atOnce := range []bool{false, true} {
 		loop, _ := looptest.New(t)
@@ -65,7 +66,8 @@ func keptPauses(tb testing.TB, d *pairs, pauses []time.Duration) {
 	}
 }
 
-// TestPermanentFlapping: a server that takes connections only to end them gets no more attempts than one that isn't there.
+// TestPermanentFlapping: a server that takes connections only to end them gets no more attempts than one
+// that isn't there.
 func TestPermanentFlapping(t *testing.T) {
 	for _, reset := range []bool{false, true} {
 		loop, _ := looptest.New(t)
@@ -115,8 +117,8 @@ func TestPermanentSuccess(t *testing.T) {
 	}
 }
 
-// TestPermanentPauses: the C++ library's lists. The first number of a list is how long to wait before the very first attempt, if
-// it is negative; the last one is repeated; a success begins the list anew.
+// TestPermanentPauses: the C++ library's lists. The first number of a list is how long to wait before the
+// very first attempt, if it is negative; the last one is repeated; a success begins the list anew.
 func TestPermanentPauses(t *testing.T) {
 	for _, c := range []struct {
 		list   []time.Duration
@@ -173,8 +175,8 @@ func TestPermanentFirstPauseSends(t *testing.T) {
 	l.expect(t, "up", "down <nil>", "closed <nil>")
 }
 
-// TestPermanentLogs: without OnDown and OnAttemptFailed the log has the first failure in a row, and the end of a connection, but
-// not one that was meant.
+// TestPermanentLogs: without OnDown and OnAttemptFailed the log has the first failure in a row, and the
+// end of a connection, but not one that was meant.
 func TestPermanentLogs(t *testing.T) {
 	loop, log := looptest.New(t)
 	d := &pairs{tb: t}

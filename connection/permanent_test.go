@@ -16,7 +16,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 )
 
-// TestPermanentOrder: what Opened sends goes first, then what has waited, then what OnUp sends, and then anything newer.
+// TestPermanentOrder: what Opened sends goes first, then what has waited, then what OnUp sends, and then
+// anything newer.
 func TestPermanentOrder(t *testing.T) {
 	loop, _ := looptest.New(t)
 	d := &pairs{tb: t}
@@ -118,8 +119,8 @@ func TestPermanentNilHandler(t *testing.T) {
 	_, _ = connection.NewPermanent(loop, &pairs{tb: t}, nil, connection.PermanentConfig{})
 }
 
-// TestPermanentEndings: each way in which a connection that stands, and the Permanent, can end. After an end that is none of the
-// Permanent the second connection closes it.
+// TestPermanentEndings: each way in which a connection that stands, and the Permanent, can end. After an
+// end that is none of the Permanent the second connection closes it.
 func TestPermanentEndings(t *testing.T) {
 	var refuse error
 	for _, c := range []struct {

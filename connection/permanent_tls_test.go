@@ -48,7 +48,8 @@ func readAll(conn net.Conn) string {
 	return all.String()
 }
 
-// TestPermanentTLS: a long queue goes out in order over a transport that keeps bytes itself, and Close delivers all of it.
+// TestPermanentTLS: a long queue goes out in order over a transport that keeps bytes itself, and Close
+// delivers all of it.
 func TestPermanentTLS(t *testing.T) {
 	loop, _ := looptest.New(t)
 	dialer, got := tlsServer(t, 1, func(_ int, conn net.Conn) string { return readAll(conn) })
@@ -63,8 +64,8 @@ func TestPermanentTLS(t *testing.T) {
 	l.expect(t, "up", "down <nil>", "closed <nil>")
 }
 
-// TestPermanentTLSCut: a server that resets while it is sent to. No line comes twice; what was behind those that are lost or
-// in doubt comes in order.
+// TestPermanentTLSCut: a server that resets while it is sent to. No line comes twice; what was behind
+// those that are lost or in doubt comes in order.
 func TestPermanentTLSCut(t *testing.T) {
 	const count = 3
 	loop, _ := looptest.New(t)

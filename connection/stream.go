@@ -170,7 +170,8 @@ func (s *Stream) RemoteAddr() net.Addr {
 // Received is how many bytes have come from the peer.
 func (s *Stream) Received() uint64 { return s.received }
 
-// Sent is how many bytes have gone to the kernel, or were taken by a transport that makes something else of them, as TLS.
+// Sent is how many bytes have gone to the kernel, or were taken by a transport that makes something else
+// of them, as TLS.
 func (s *Stream) Sent() uint64 { return s.sent }
 
 // Pause stops reading; nothing is handed to the handler until Resume. The peer's end goes unnoticed

@@ -13,8 +13,8 @@
 //
 // # TLS
 //
-// A tls.Config in [ListenConfig.TLS] or [Dialer.TLS] secures the connections, versions 1.2 and 1.3, by package crypto/tls.
-// The rest stays as it is:
+// A tls.Config in [ListenConfig.TLS] or [Dialer.TLS] secures the connections, versions 1.2 and 1.3, by
+// package crypto/tls. The rest stays as it is:
 //
 //	certificate, err := tcp.LoadCertificate("cert.pem", "key.pem")
 //	...

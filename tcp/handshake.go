@@ -42,8 +42,8 @@ const (
 )
 
 // begin begins a handshake on a connected transport, which it owns from then on. Later it calls done on
-// the loop's goroutine, once; not after cancel, which gives up, nor after a shutdown of what was accepted. end is a limit
-// besides the pool's own, if it is not zero.
+// the loop's goroutine, once; not after cancel, which gives up, nor after a shutdown of what was accepted.
+// end is a limit besides the pool's own, if it is not zero.
 func (p *Handshakes) begin(loop connection.Loop, t connection.Transport, side func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config,
 	end time.Time, done func(*TLSConn, error),
 ) (cancel func(), err error) {

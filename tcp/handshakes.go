@@ -73,12 +73,13 @@ func NewHandshakes(config HandshakeConfig) *Handshakes {
 // Done is how many handshakes have succeeded.
 func (p *Handshakes) Done() uint64 { return p.done }
 
-// Failed is how many handshakes have failed, or have taken too long. Those that a dialer or a shutdown has ended don't count.
+// Failed is how many handshakes have failed, or have taken too long. Those that a dialer or a shutdown has
+// ended don't count.
 func (p *Handshakes) Failed() uint64 { return p.failed }
 
-// ServeTLS returns a Serve that secures each transport with TLS, as a server, and then lets serve put a layer on it. The
-// config is crypto/tls's own: it needs a certificate. Listen does this by itself for a ListenConfig with TLS;
-// use it for listeners from elsewhere. The Handshakes may be nil.
+// ServeTLS returns a Serve that secures each transport with TLS, as a server, and then lets serve put a
+// layer on it. The config is crypto/tls's own: it needs a certificate. Listen does this by itself for a
+// ListenConfig with TLS; use it for listeners from elsewhere. The Handshakes may be nil.
 func ServeTLS(config *tls.Config, serve connection.Serve, h *Handshakes) connection.Serve {
 	if serve == nil {
 		panic("tcp: nil Serve")
@@ -117,8 +118,8 @@ func (p *Handshakes) report(loop connection.Loop, peer net.Addr, err error) {
 // crowded is how long a handshake may wait for its peer while others have no place.
 const crowded = time.Second
 
-// makeRoom gives up the handshake that has waited for its peer for the longest time, if that is long. Otherwise who sends one byte
-// and no more would keep a place until the time limit.
+// makeRoom gives up the handshake that has waited for its peer for the longest time, if that is long.
+// Otherwise who sends one byte and no more would keep a place until the time limit.
 func (p *Handshakes) makeRoom() {
 	now := time.Now()
 	var longest *handshake

@@ -16,8 +16,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 )
 
-// TestDialUnreachable: a network to which there is no route is an error at once, a host that doesn't answer one when the
-// time is over; the loop goes on meanwhile.
+// TestDialUnreachable: a network to which there is no route is an error at once, a host that doesn't
+// answer one when the time is over; the loop goes on meanwhile.
 func TestDialUnreachable(t *testing.T) {
 	if !netnstest.Inside(t) {
 		return

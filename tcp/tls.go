@@ -162,12 +162,12 @@ func (c *TLSConn) keep() {
 // Readable tells whether Read has something to return though the socket may have nothing.
 func (c *TLSConn) Readable() bool { return c.pending }
 
-// maxWrite is how much text is encrypted at a time: its records fit into the loop's raw buffer, also the small ones with
-// which crypto/tls begins a connection.
+// maxWrite is how much text is encrypted at a time: its records fit into the loop's raw buffer, also the
+// small ones with which crypto/tls begins a connection.
 const maxWrite = communicator.BufferSize * 3 / 4
 
-// Write encrypts p and hands it to the socket, until that takes no more or it has been much: what was encrypted by then waits here. While records
-// wait for the socket it takes nothing.
+// Write encrypts p and hands it to the socket, until that takes no more or it has been much: what was
+// encrypted by then waits here. While records wait for the socket it takes nothing.
 func (c *TLSConn) Write(p []byte) (n int, err error) {
 	for n < min(len(p), maxBurst) {
 		if len(c.out) > 0 {
@@ -189,7 +189,8 @@ func (c *TLSConn) Write(p []byte) (n int, err error) {
 // maxBurst is how much text one Write takes: others wait for the loop meanwhile.
 const maxBurst = 256 << 10
 
-// maxAnswers is how many bytes of answers may wait for a peer that asks and doesn't read: each new key of its asks for one of ours.
+// maxAnswers is how many bytes of answers may wait for a peer that asks and doesn't read: each new key of
+// its asks for one of ours.
 const maxAnswers = communicator.BufferSize
 
 // gathered collects the records that f lets tls write, and hands them to the socket together.

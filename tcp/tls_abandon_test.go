@@ -36,7 +36,8 @@ func isOver(tb testing.TB, conn net.Conn) {
 	}
 }
 
-// TestThousandAbandoned: handshakes that come to nothing end by the limit of time and leave nothing, however far they were.
+// TestThousandAbandoned: handshakes that come to nothing end by the limit of time and leave nothing,
+// however far they were.
 func TestThousandAbandoned(t *testing.T) {
 	r := serveTLS(t, service{shakes: tcp.HandshakeConfig{Timeout: 400 * time.Millisecond, Max: 300}})
 	hello := clientHello(t, r)
@@ -114,8 +115,8 @@ func helloOf(tb testing.TB) []byte {
 	return hello
 }
 
-// TestLoopEndsWithHandshakes: the end of the loop doesn't wait for handshakes, and nothing is left of them, also of one that
-// computes on.
+// TestLoopEndsWithHandshakes: the end of the loop doesn't wait for handshakes, and nothing is left of
+// them, also of one that computes on.
 func TestLoopEndsWithHandshakes(t *testing.T) {
 	for name, released := range map[string]bool{"while one computes": false, "while one ends": true} {
 		t.Run(name, func(t *testing.T) {
@@ -337,7 +338,8 @@ func cancelled(t *testing.T, name string, c *caller, gone error) {
 	}
 }
 
-// TestShutdownWhileDialling: a dial under way at a shutdown ends with it; one that has something to deliver delivers it first.
+// TestShutdownWhileDialling: a dial under way at a shutdown ends with it; one that has something to
+// deliver delivers it first.
 func TestShutdownWhileDialling(t *testing.T) {
 	r := serveTLS(t, service{})
 	other := turn(t, communicator.Config{})

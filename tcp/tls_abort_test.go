@@ -29,7 +29,8 @@ func die(conn net.Conn, i int) {
 	_ = conn.Close()
 }
 
-// clientFlights is what a client of the server writes until its handshake is over, and how many bytes of it are the ClientHello.
+// clientFlights is what a client of the server writes until its handshake is over, and how many bytes of
+// it are the ClientHello.
 func clientFlights(tb testing.TB, r *served, config *tls.Config) (flights []byte, hello int) {
 	tb.Helper()
 	tap := &tlstest.Tap{Conn: plain(tb, r.address)}
@@ -43,7 +44,8 @@ func clientFlights(tb testing.TB, r *served, config *tls.Config) (flights []byte
 	return flights, hello
 }
 
-// TestClientDiesAtEachByte: whatever a client has said of its handshake when it dies, the server notices, holds nothing, and goes on.
+// TestClientDiesAtEachByte: whatever a client has said of its handshake when it dies, the server notices,
+// holds nothing, and goes on.
 func TestClientDiesAtEachByte(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		r := serveTLS(t, service{config: ofVersion(&tls.Config{}, version)})

@@ -141,8 +141,8 @@ func TestServeFails(t *testing.T) {
 	tcp.ServeTLS(&tls.Config{}, nil, nil)
 }
 
-// TestNoCertificate: a listener without a certificate would refuse everybody; a server whose function has none tells of it at
-// each connection.
+// TestNoCertificate: a listener without a certificate would refuse everybody; a server whose function has
+// none tells of it at each connection.
 func TestNoCertificate(t *testing.T) {
 	loop, _ := looptest.New(t)
 	_, err := tcp.Listen(loop, "127.0.0.1:0", into(connection.DataFunc(echoBack), connection.StreamConfig{}), tcp.ListenConfig{TLS: &tls.Config{}})

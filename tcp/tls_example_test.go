@@ -23,7 +23,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 )
 
-// newCertificate writes a certificate that has signed itself, and its key, to a folder. A real one comes from an authority.
+// newCertificate writes a certificate that has signed itself, and its key, to a folder. A real one comes
+// from an authority.
 func newCertificate(dir, name string) (certFile, keyFile string, err error) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
 	var cert, pkcs8 []byte
@@ -109,8 +110,8 @@ func Example_tls() {
 	// <nil>
 }
 
-// A certificate is replaced while the server runs: by a handler of SIGHUP, say, or a timer. Files that are no good change
-// nothing.
+// A certificate is replaced while the server runs: by a handler of SIGHUP, say, or a timer. Files that are
+// no good change nothing.
 func ExampleCertificate_Reload() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {

@@ -19,8 +19,9 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 )
 
-// FuzzTLSRecords sends any bytes to a TLS server in any pieces and then ends: as a handshake, as records behind one, or as what is
-// in records behind one. The server neither panics nor stalls, and nothing is left.
+// FuzzTLSRecords sends any bytes to a TLS server in any pieces and then ends: as a handshake, as records
+// behind one, or as what is in records behind one. The server neither panics nor stalls, and nothing is
+// left.
 func FuzzTLSRecords(f *testing.F) {
 	hello := helloOf(f)
 	for stage := range byte(3) {
@@ -86,7 +87,8 @@ func contents(s *tlstest.Sender, data []byte) (records []byte) {
 	return records
 }
 
-// socketPair is a transport and the blocking other side of it. Unlike those of TCP there is no end of them in an hour of fuzzing.
+// socketPair is a transport and the blocking other side of it. Unlike those of TCP there is no end of them
+// in an hour of fuzzing.
 func socketPair(tb testing.TB) (*connection.Socket, *net.UnixConn) {
 	tb.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

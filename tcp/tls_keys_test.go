@@ -49,8 +49,8 @@ func (k *keyed) send(tb testing.TB, records ...[]byte) {
 	}
 }
 
-// TestNewKeys: a peer's new keys are taken, between records and in two of them, and answered at once where it asks for that, also when
-// there is nothing else to say.
+// TestNewKeys: a peer's new keys are taken, between records and in two of them, and answered at once where
+// it asks for that, also when there is nothing else to say.
 func TestNewKeys(t *testing.T) {
 	r := serveTLS(t, service{config: &tls.Config{SessionTicketsDisabled: true}})
 	peer := keyedPeer(t, r, plain(t, r.address))
@@ -107,7 +107,8 @@ type closing struct{ ended chan error }
 func (closing) HandleData(_ *connection.Stream, data []byte) (int, error) { return len(data), nil }
 func (c closing) HandleClose(_ *connection.Stream, cause error)           { c.ended <- cause }
 
-// TestOddRecords: empty and padded records, alerts that say nothing, new keys and text, in pieces: nothing is left behind.
+// TestOddRecords: empty and padded records, alerts that say nothing, new keys and text, in pieces: nothing
+// is left behind.
 func TestOddRecords(t *testing.T) {
 	for seed := range uint64(15) {
 		random := rand.New(rand.NewPCG(seed, 0))

@@ -33,8 +33,8 @@ func (c *crowd) enter() {
 
 func (c *crowd) leave() { c.now.Add(-1) }
 
-// TestMaxHandshakes: beyond the limit handshakes wait, and go on in the order in which they came; those who gave up meanwhile
-// are left out.
+// TestMaxHandshakes: beyond the limit handshakes wait, and go on in the order in which they came; those
+// who gave up meanwhile are left out.
 func TestMaxHandshakes(t *testing.T) {
 	names := make(chan string, 100)
 	gate := make(chan struct{})

@@ -88,7 +88,8 @@ func (p *program) hear(prefix string) string {
 // flags are openssl's names of the versions.
 var flags = map[uint16]string{tls.VersionTLS12: "-tls1_2", tls.VersionTLS13: "-tls1_3"}
 
-// TestOpenSSLClient: openssl's client verifies the server and gets its lines back, in 1.3 with new keys on both sides in between.
+// TestOpenSSLClient: openssl's client verifies the server and gets its lines back, in 1.3 with new keys on
+// both sides in between.
 func TestOpenSSLClient(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		r := serveTLS(t, service{})
@@ -126,8 +127,8 @@ func TestOpenSSLServer(t *testing.T) {
 	})
 }
 
-// TestRenegotiation: a server that asks for another handshake ends the connection, also where the user's config would let it have
-// one: that can't be left and resumed. A client that asks for one is turned down.
+// TestRenegotiation: a server that asks for another handshake ends the connection, also where the user's
+// config would let it have one: that can't be left and resumed. A client that asks for one is turned down.
 func TestRenegotiation(t *testing.T) {
 	r := serveTLS(t, service{config: ofVersion(&tls.Config{}, tls.VersionTLS12)})
 	cert, key := tlstest.Files(t, r.authority.Issue(t, "127.0.0.1"))

@@ -91,8 +91,8 @@ func readSlowly(r *served, conn io.Reader, want []byte) {
 	}
 }
 
-// TestOutputWaits: what a slow peer doesn't read waits, is counted and told of, and goes in its order, with the end behind it;
-// the other direction stays open.
+// TestOutputWaits: what a slow peer doesn't read waits, is counted and told of, and goes in its order,
+// with the end behind it; the other direction stays open.
 func TestOutputWaits(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		text := noise(rand.New(rand.NewPCG(1, 2)), 2<<20)
@@ -166,8 +166,8 @@ func TestCloseDelivers(t *testing.T) {
 	})
 }
 
-// TestEchoUnderPressure: an echo whose peer writes without reading stops reading, and goes on with it, in both directions at
-// once, with the least that may wait.
+// TestEchoUnderPressure: an echo whose peer writes without reading stops reading, and goes on with it, in
+// both directions at once, with the least that may wait.
 func TestEchoUnderPressure(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		text := noise(rand.New(rand.NewPCG(5, 6)), 3<<20)

@@ -16,8 +16,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/tlstest"
 )
 
-// These tests are of crypto/tls alone. They pin what TLSConn relies on and crypto/tls doesn't promise in so many words: where
-// one fails under a new version of Go, tls.go has to be looked at.
+// These tests are of crypto/tls alone. They pin what TLSConn relies on and crypto/tls doesn't promise in
+// so many words: where one fails under a new version of Go, tls.go has to be looked at.
 
 // nothingYetError is as a test wants it.
 type nothingYetError struct{ timeout, temporary bool }
@@ -161,8 +161,8 @@ func eachVersion(t *testing.T, test func(t *testing.T, version uint16)) {
 	}
 }
 
-// TestCryptoReadResumes: a Read that failed with a temporary net.Error goes on where it was, at each byte of the records, those
-// of TLS 1.3 with tickets among them.
+// TestCryptoReadResumes: a Read that failed with a temporary net.Error goes on where it was, at each byte
+// of the records, those of TLS 1.3 with tickets among them.
 func TestCryptoReadResumes(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		p := pin(t, version)
@@ -179,8 +179,8 @@ func TestCryptoReadResumes(t *testing.T) {
 	})
 }
 
-// TestCryptoReadsTogether: records that came in one read are returned one by one without another read, and what is left of
-// the last one is kept.
+// TestCryptoReadsTogether: records that came in one read are returned one by one without another read, and
+// what is left of the last one is kept.
 func TestCryptoReadsTogether(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		p := pin(t, version)
@@ -283,7 +283,8 @@ func TestCryptoCloseWrite(t *testing.T) {
 	})
 }
 
-// TestCryptoNewKeys: a new key between records, whole or one byte at a time, stops nothing, and is answered from within a Read.
+// TestCryptoNewKeys: a new key between records, whole or one byte at a time, stops nothing, and is
+// answered from within a Read.
 func TestCryptoNewKeys(t *testing.T) {
 	for name, step := range map[string]int{"whole": 0, "bytes": 1} {
 		t.Run(name, func(t *testing.T) {

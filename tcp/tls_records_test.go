@@ -19,7 +19,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/tlstest"
 )
 
-// sink is the handler of one stream, which takes what comes in some way of its own, and tells when it has seen a text to its end.
+// sink is the handler of one stream, which takes what comes in some way of its own, and tells when it has
+// seen a text to its end.
 type sink struct {
 	tb     testing.TB
 	random *rand.Rand
@@ -147,8 +148,8 @@ var ways = []struct {
 	{name: "slowly", most: 250, config: connection.StreamConfig{ReadRate: 2000}},
 }
 
-// TestNothingIsLeftBehind: whatever the peer's records are cut into and whatever the handler does meanwhile, every byte is handed
-// over though the peer says nothing more.
+// TestNothingIsLeftBehind: whatever the peer's records are cut into and whatever the handler does
+// meanwhile, every byte is handed over though the peer says nothing more.
 func TestNothingIsLeftBehind(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		for _, way := range ways {
@@ -215,8 +216,8 @@ func TestRecordsTogether(t *testing.T) {
 	})
 }
 
-// TestTruncation: an end in the middle of a record is io.ErrUnexpectedEOF; one between records, with or without close_notify, is
-// an orderly end. What came before is handed over.
+// TestTruncation: an end in the middle of a record is io.ErrUnexpectedEOF; one between records, with or
+// without close_notify, is an orderly end. What came before is handed over.
 func TestTruncation(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		for name, c := range map[string]struct {

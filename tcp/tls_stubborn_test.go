@@ -19,7 +19,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 )
 
-// stubborn is a socket that takes and gives a few bytes at a time, and every other time none. With a step of 0 it is like any other.
+// stubborn is a socket that takes and gives a few bytes at a time, and every other time none. With a step
+// of 0 it is like any other.
 type stubborn struct {
 	*connection.Socket
 	step          int
@@ -61,8 +62,8 @@ func (byeOrEcho) HandleData(s *connection.Stream, data []byte) (int, error) {
 	return n, err
 }
 
-// TestStubbornSocket: handshakes, records and the end get through a socket that takes and gives them in small pieces. Behind the
-// close_notify the socket's own end follows.
+// TestStubbornSocket: handshakes, records and the end get through a socket that takes and gives them in
+// small pieces. Behind the close_notify the socket's own end follows.
 func TestStubbornSocket(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		for _, step := range []int{0, 1, 7, 1000} {

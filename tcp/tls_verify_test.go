@@ -92,7 +92,8 @@ func TestServerCertificates(t *testing.T) {
 	})
 }
 
-// TestClientCertificates: a server that wants a certificate gets a good one, or the connection ends, with a word on both sides.
+// TestClientCertificates: a server that wants a certificate gets a good one, or the connection ends, with
+// a word on both sides.
 func TestClientCertificates(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		clients := tlstest.NewAuthority(t)
@@ -142,8 +143,8 @@ func TestClientCertificates(t *testing.T) {
 	})
 }
 
-// TestServerNames: the server chooses by the name that the client asks for, among its certificates and among whole configs, and both
-// agree on a protocol.
+// TestServerNames: the server chooses by the name that the client asks for, among its certificates and
+// among whole configs, and both agree on a protocol.
 func TestServerNames(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version uint16) {
 		authority := tlstest.NewAuthority(t)

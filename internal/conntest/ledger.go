@@ -121,8 +121,8 @@ func (p *place) Dial(loop connection.Loop, done func(connection.Transport, error
 	return to.Dial(loop, done)
 }
 
-// server acknowledges messages until it has handled so many, and dies on the spot: what it has received and not handled,
-// and what it has answered and not sent, is lost. With none it runs until it is stopped.
+// server acknowledges messages until it has handled so many, and dies on the spot: what it has received
+// and not handled, and what it has answered and not sent, is lost. With none it runs until it is stopped.
 func (l *ledger) server(t *testing.T, env Env, place *place, most int, stop <-chan struct{}) error {
 	t.Helper()
 	loop, _ := looptest.New(t)
