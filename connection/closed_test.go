@@ -111,7 +111,10 @@ func TestPeerFromAddr(t *testing.T) {
 		{&net.UDPAddr{IP: net.ParseIP("2001:db8::1"), Port: 53}, connection.PeerFrom(netip.MustParseAddrPort("[2001:db8::1]:53"))},
 		{&net.UDPAddr{IP: net.ParseIP("fe80::1"), Port: 53, Zone: "1"}, connection.PeerFrom(netip.MustParseAddrPort("[fe80::1%1]:53"))},
 		{&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 53}, connection.Peer{}},
-		{&net.UnixAddr{Name: "s", Net: "unixgram"}, connection.Peer{}},
+		{&net.UnixAddr{Name: "s", Net: "unixgram"}, connection.PeerFromPath("s")},
+		{&net.UnixAddr{Name: "@s", Net: "unixgram"}, connection.PeerFromPath("@s")},
+		{(*net.UnixAddr)(nil), connection.Peer{}},
+		{(*net.UDPAddr)(nil), connection.Peer{}},
 		{nil, connection.Peer{}},
 	} {
 		if got := connection.PeerFromAddr(tt.addr); got != tt.want {

@@ -44,7 +44,7 @@ type DatagramConfig struct {
 	Priority int
 	// MaxSize is the longest datagram that is taken, in bytes. Longer ones are counted, see
 	// Datagram.Truncated, and dropped. The socket has room for 16 of that size, of which what was
-	// never used costs no memory. Zero: DefaultMaxDatagram.
+	// never used mostly costs no memory. Zero: DefaultMaxDatagram.
 	MaxSize int
 	// BatchWrites lets what is written to the socket while it hands over datagrams wait until the
 	// last one of the callback, and go out in one call, which is cheaper for a server of many small
@@ -53,7 +53,8 @@ type DatagramConfig struct {
 	BatchWrites bool
 	// Descriptors is how many descriptors may come along with a datagram of a Unix socket, no more
 	// than MaxDescriptors: see Datagram.Descriptors. A datagram with more counts as truncated. Zero:
-	// none; the kernel closes what a peer sends.
+	// none; a peer that sends some gets EPERM, and before Linux 6.16 the kernel closes them, which can
+	// block the loop for as long as the peer has set by SO_LINGER.
 	Descriptors int
 	// Failed is called for each passing error that the kernel reports while reading, such as
 	// ECONNREFUSED when nobody listens where a connected socket sends to. It may close the socket.
@@ -83,7 +84,8 @@ const (
 // and waits while the socket is disabled is handed over when it is enabled again.
 //
 // A packet socket, of the kind SOCK_SEQPACKET, is one that is connected and ends: when its peer has
-// ended, it is closed with the cause nil. An empty packet can't be told from that end.
+// ended, and what it had sent is handed over, it is closed with the cause nil, or with ECONNRESET if the
+// peer has left unread what was sent to it. An empty packet can't be told from that end.
 type Datagram struct {
 	handle    *communicator.Handle
 	socket    DatagramSocket
@@ -99,6 +101,8 @@ type Datagram struct {
 	buf  []byte // for a packet longer than the loop's buffer
 	fds  []int  // of the datagram at hand, not taken
 	room []int  // for those of a packet
+
+	reset error // of a packet socket whose peer has gone: the cause, when all is read
 
 	from struct { // of the datagram at hand
 		peer Peer
@@ -122,7 +126,8 @@ type Datagram struct {
 }
 
 // NewDatagram puts a datagram socket into the loop and owns its descriptor from then on, also when
-// it returns an error. The socket is bound, or connected: see Datagram.Write.
+// it returns an error, and makes it non-blocking and close-on-exec. The socket is bound, or connected:
+// see Datagram.Write.
 func NewDatagram(loop Loop, fd int, h DatagramHandler, config DatagramConfig) (*Datagram, error) {
 	mustNotBeNil(h)
 	if err := sys.CheckKind(fd, sys.Datagram); err != nil {
@@ -141,6 +146,12 @@ func NewDatagramOn(loop Loop, s DatagramSocket, h DatagramHandler, config Datagr
 	err := d.look()
 	if err == nil {
 		err = sys.SetNonblock(s.FD())
+	}
+	if err == nil {
+		err = sys.CloseOnExec(s.FD())
+	}
+	if err == nil && d.network != networkUDP && config.Descriptors == 0 {
+		err = sys.RefuseDescriptors(s.FD())
 	}
 	if err == nil {
 		d.handle, err = loop.Add((*datagramSource)(d), communicator.Options{Name: config.Name, Priority: config.Priority})
@@ -251,6 +262,6 @@ func (d *Datagram) Descriptors() []*os.File {
 
 // closeDescriptors closes those that nobody has taken.
 func (d *Datagram) closeDescriptors() {
-	sys.CloseAll(d.fds)
+	sys.Discard(d.fds)
 	d.fds = d.fds[:0]
 }

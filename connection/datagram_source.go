@@ -35,6 +35,9 @@ func (src *datagramSource) Close() error {
 	}
 	d.closeDescriptors()
 	d.in, d.buf, d.pending = nil, nil, nil
+	if d.config.Descriptors > 0 && d.network != networkUDP {
+		sys.DiscardUnread(d.socket.FD())
+	}
 	return d.socket.Close()
 }
 
@@ -157,12 +160,17 @@ func (d *Datagram) readPackets(h *communicator.Handle) error {
 		switch {
 		case errors.Is(err, sys.ErrDescriptors):
 			cut = cut || d.config.Descriptors > 0 // else the kernel has closed what nobody wants
+		case errors.Is(err, syscall.ECONNRESET): // it is reported before the packets that have come
+			d.reset = d.opError(err)
+			continue
+		case d.reset != nil && errors.Is(err, ErrWouldBlock):
+			return d.reset
 		case err != nil:
 			return d.readError(h, err)
 		}
 		d.fds = append(d.fds, d.room[:nfds]...)
 		if n == 0 && nfds == 0 && !cut {
-			h.Remove(nil)
+			h.Remove(d.reset)
 			return nil
 		}
 		d.received++
@@ -181,8 +189,8 @@ func (d *Datagram) readError(h *communicator.Handle, err error) error {
 	if errors.Is(err, ErrWouldBlock) {
 		return nil
 	}
-	err = &net.OpError{Op: "read", Net: d.network, Source: d.Addr(), Err: err}
-	if !passing(err) {
+	err = d.opError(err)
+	if !passing(err) && (d.network != networkUDP || !passingUDP(err)) {
 		return err
 	}
 	d.failed++
@@ -192,10 +200,21 @@ func (d *Datagram) readError(h *communicator.Handle, err error) error {
 	return nil
 }
 
+func (d *Datagram) opError(err error) error {
+	return &net.OpError{Op: "read", Net: d.network, Source: d.source(), Err: err}
+}
+
 // passing tells whether an error is about one datagram, or a shortage, rather than about the
 // socket.
 func passing(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) ||
 		errors.Is(err, syscall.EHOSTDOWN) || errors.Is(err, syscall.ENETDOWN) || errors.Is(err, syscall.EMSGSIZE) ||
 		errors.Is(err, syscall.EPROTO) || outOfMemory(err)
+}
+
+// passingUDP tells it of what else a router or the host, or whoever forges a packet of theirs, can say to
+// a connected socket: icmp_err_convert and icmpv6_err_convert in Linux, and EPERM of a packet filter.
+func passingUDP(err error) bool {
+	return errors.Is(err, syscall.ENOPROTOOPT) || errors.Is(err, syscall.ENONET) || errors.Is(err, syscall.EACCES) ||
+		errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EPERM)
 }

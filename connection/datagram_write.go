@@ -41,8 +41,8 @@ func (d *Datagram) Write(p []byte) (int, error) {
 // WriteTo sends a datagram. It never waits: with the socket's buffer full, or that of a Unix peer,
 // it returns an error for which errors.Is(err, ErrWouldBlock) holds, and the datagram is not sent.
 // The error is EDESTADDRREQ for nobody, EISCONN on a socket that is connected to somebody else,
-// EMSGSIZE for a datagram that is too long, and ErrEmptyPacket for one without a byte on a packet
-// socket. See also DatagramConfig.BatchWrites.
+// EMSGSIZE for a datagram that is too long, ErrEmptyPacket for one without a byte on a packet socket,
+// ErrClosed after the end, and a *net.AddrError for a zone that names no interface. See also DatagramConfig.BatchWrites.
 func (d *Datagram) WriteTo(data []byte, to Peer) error {
 	addr, err := d.address(data, to)
 	if err != nil {
@@ -59,8 +59,9 @@ func (d *Datagram) WriteTo(data []byte, to Peer) error {
 }
 
 // WriteFiles is WriteTo with descriptors that go along, no more than MaxDescriptors: see
-// Datagram.Descriptors for those that come. The files stay the caller's. It is for Unix sockets and
-// never waits for others with BatchWrites.
+// Datagram.Descriptors for those that come. The files stay the caller's; for one that is closed the error
+// is os.ErrClosed. With more under way than RLIMIT_NOFILE allows, over all sockets of this user, it is
+// ETOOMANYREFS. It is for Unix sockets and never waits for others with BatchWrites.
 func (d *Datagram) WriteFiles(data []byte, to Peer, files ...*os.File) error {
 	addr, err := d.address(data, to)
 	if err != nil {
@@ -70,7 +71,7 @@ func (d *Datagram) WriteFiles(data []byte, to Peer, files ...*os.File) error {
 	fds := make([]int, 0, len(files))
 	defer func() { sys.CloseAll(fds) }()
 	for _, f := range files {
-		fd, err := dup(f)
+		fd, err := dupFile(f)
 		if err != nil {
 			return d.outcome(err, to)
 		}
@@ -78,6 +79,18 @@ func (d *Datagram) WriteFiles(data []byte, to Peer, files ...*os.File) error {
 	}
 	_, err = sys.SendMsg(d.socket.FD(), data, addr, fds)
 	return d.outcome(err, to)
+}
+
+// dupFile duplicates a file's descriptor.
+func dupFile(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return sys.NoFD, err
+	}
+	if raw.Control(func(orig uintptr) { fd, err = sys.Dup(int(orig)) }) != nil {
+		err = &os.PathError{Op: "dup", Path: f.Name(), Err: os.ErrClosed} // the one reason, for which package os has no public error here
+	}
+	return fd, err
 }
 
 // WriteBatch sends several datagrams, to one or many peers, with one call for up to 64. It sends
@@ -126,7 +139,7 @@ func (d *Datagram) sendSet(n int) (done int, err error) {
 func (d *Datagram) address(data []byte, to Peer) (addr *sys.Sockaddr, err error) {
 	switch {
 	case !d.handle.Active():
-		return nil, ErrClosed
+		return nil, d.writeError(ErrClosed, to)
 	case d.network == networkPackets && len(data) == 0:
 		return nil, d.writeError(ErrEmptyPacket, to)
 	case d.connected && (to == Peer{} || to == d.remote):
@@ -145,7 +158,7 @@ func (d *Datagram) address(data []byte, to Peer) (addr *sys.Sockaddr, err error)
 		if to.unix {
 			err = d.to.addr.SetPath(to.path)
 		} else {
-			d.to.addr.SetAddrPort(to.addr)
+			err = d.to.addr.ResolveAddrPort(to.addr)
 		}
 		d.to.peer = to
 		if err == nil {
@@ -170,7 +183,15 @@ func (d *Datagram) writeError(err error, to Peer) error {
 	if d.connected {
 		to = d.remote
 	}
-	return &net.OpError{Op: "write", Net: d.network, Source: d.Addr(), Addr: to.netAddr(), Err: err}
+	return &net.OpError{Op: "write", Net: d.network, Source: d.source(), Addr: to.netAddr(d.network), Err: err}
+}
+
+// source is the socket's own address for errors; nil when it is closed, as the descriptor may be.
+func (d *Datagram) source() net.Addr {
+	if !d.handle.Active() {
+		return nil
+	}
+	return d.Addr()
 }
 
 // pendingBytes is how many bytes BatchWrites lets wait.

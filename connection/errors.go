@@ -48,8 +48,8 @@ var (
 	ErrInDoubt = errors.New("connection: the connection has ended before the message was acknowledged")
 	// ErrNotSent is returned by Blocking for a message of which nothing has been written.
 	ErrNotSent = errors.New("connection: not sent")
-	// ErrRefused is why a message was not delivered in whose middle five connections have ended, one after the
-	// other: it may be longer than the peer takes.
+	// ErrRefused is why a message was not delivered in whose middle five connections have ended: it may be
+	// longer than the peer takes.
 	ErrRefused = errors.New("connection: each connection has ended while the message was being sent")
 	// ErrAcknowledgeTimeout ends a connection on which a message was not acknowledged within
 	// AcknowledgeTimeout; errors.Is(err, os.ErrDeadlineExceeded) holds.

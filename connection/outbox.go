@@ -126,7 +126,7 @@ func (o *outbox) empty() []letter {
 // mayPost tells whether the connection takes another message. While output waits for the peer none is
 // handed to it: so what is lost with a connection, or has to be sent anew, is little.
 func (p *Permanent) mayPost() bool {
-	return p.Up() && p.conn.stream.QueuedBytes() == 0 && p.conn.stream.handle.Active() && p.state&isOver == 0 &&
+	return p.Up() && p.handle.Active() && p.conn.stream.QueuedBytes() == 0 && p.conn.stream.handle.Active() && p.state&isOver == 0 &&
 		(p.config.Acknowledges == nil || p.outbox.flight.len() < p.config.MaxInFlight)
 }
 

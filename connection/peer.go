@@ -20,22 +20,28 @@ type Peer struct {
 
 var _ net.Addr = Peer{}
 
-// PeerFrom is the peer at an IP address and port.
-func PeerFrom(addr netip.AddrPort) Peer { return Peer{addr: addr} }
+// PeerFrom is the peer at an IP address and port; an IPv4 address that is mapped into IPv6 is the IPv4
+// address.
+func PeerFrom(addr netip.AddrPort) Peer {
+	return Peer{addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
+}
 
-// PeerFromPath is the Unix socket with a path, or an abstract name with a @ in front. An empty path
-// is a socket without a name, to which nothing can be sent.
+// PeerFromPath is the Unix socket with a path, or an abstract name with a @ in front; a file whose name
+// begins with @ is "./@name". An empty path is a socket without a name, to which nothing can be sent.
 func PeerFromPath(path string) Peer { return Peer{path: path, unix: true} }
 
-// PeerFromAddr is the peer at an IP address and port, such as Datagram.Addr returns of a UDP
-// socket; for anything else it is the zero Peer. For a Unix socket see PeerFromPath.
+// PeerFromAddr is the peer at a *net.UDPAddr or a *net.UnixAddr, such as Datagram.Addr returns; for
+// anything else it is the zero Peer.
 func PeerFromAddr(addr net.Addr) Peer {
-	a, ok := addr.(*net.UDPAddr)
-	if !ok {
-		return Peer{}
+	switch a := addr.(type) {
+	case *net.UDPAddr:
+		return PeerFrom(a.AddrPort())
+	case *net.UnixAddr:
+		if a != nil {
+			return PeerFromPath(a.Name)
+		}
 	}
-	ap := a.AddrPort()
-	return PeerFrom(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+	return Peer{}
 }
 
 // AddrPort is the peer's IP address and port; invalid for a Unix socket.
@@ -45,7 +51,8 @@ func (p Peer) AddrPort() netip.AddrPort { return p.addr }
 // without a name, and for an IP address.
 func (p Peer) Path() string { return p.path }
 
-// Network is "udp" or "unixgram"; empty for the zero Peer.
+// Network is "udp" or "unixgram"; empty for the zero Peer. It is "unixgram" for the peer of a packet
+// socket too: a Peer is an address, whatever the kind of its socket.
 func (p Peer) Network() string {
 	switch {
 	case p.unix:
@@ -67,12 +74,15 @@ func (p Peer) String() string {
 	return p.path
 }
 
-// netAddr is the peer as package net has it.
-func (p Peer) netAddr() net.Addr {
-	if p.unix {
-		return &net.UnixAddr{Net: networkUnix, Name: p.path}
+// netAddr is the peer as package net has it; nil for the zero Peer.
+func (p Peer) netAddr(network string) net.Addr {
+	switch {
+	case p.unix:
+		return &net.UnixAddr{Net: network, Name: p.path}
+	case p.addr.IsValid():
+		return net.UDPAddrFromAddrPort(p.addr)
 	}
-	return net.UDPAddrFromAddrPort(p.addr)
+	return nil
 }
 
 // peerOf is the peer with an address.

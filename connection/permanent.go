@@ -218,6 +218,9 @@ func (p *Permanent) dial() error {
 
 // opened is what follows when a connection stands.
 func (p *Permanent) opened(c *MessageConn) error {
+	if !p.handle.Active() {
+		return nil // it has been removed in this turn, and takes the connection along at its end
+	}
 	p.state |= isUp
 	p.ups++
 	p.began = time.Now()

@@ -3,6 +3,8 @@
 package fifo
 
 import (
+	"io"
+
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -43,9 +45,22 @@ func (e *end) write(p []byte) (int, error) {
 	case e.socket:
 		return sys.Send(e.fd, p)
 	case e.steady:
-		return sys.WriteFile(e.fd, p)
+		return e.writeAll(p)
 	}
 	return sys.Write(e.fd, p)
+}
+
+// writeAll writes to what the loop can't wait for: nobody would write the rest. A disk that is full
+// takes a part, and only the next call says why.
+func (e *end) writeAll(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var done int
+		done, err = sys.WriteFile(e.fd, p[n:])
+		if n += done; done == 0 && err == nil {
+			err = io.ErrShortWrite
+		}
+	}
+	return n, err
 }
 
 func (e *end) close() error {

@@ -42,26 +42,34 @@ func makeFile(path string, o fileowner.Owner) (*file, error) {
 	if !made && !errors.Is(err, fs.ErrExist) {
 		return nil, pathError("mkfifo", path, err)
 	}
+	if made { // known before anything can fail, so that it doesn't stay
+		if info, err := os.Lstat(f.path); err == nil && info.Mode().Type() == os.ModeNamedPipe {
+			f.info = info
+		}
+	}
+	if err = f.settle(&o); err != nil {
+		f.remove()
+		return nil, pathError("open", path, err)
+	}
+	return f, nil
+}
+
+// settle gives a FIFO what it is to have. It goes through a descriptor, or whoever may write to the
+// folder could put a symbolic link to another file there.
+func (f *file) settle(o *fileowner.Owner) error {
 	place, err := sys.OpenPath(f.path)
 	if err != nil {
-		return nil, pathError("open", path, err)
+		return err
 	}
 	defer func() { _ = sys.Close(place) }()
 	kind, err := sys.KindOf(place)
 	if err == nil && kind != sys.KindFIFO {
 		err = ErrNotFIFO
 	}
-	if err == nil && made {
-		f.info, err = os.Lstat(f.path)
-	}
 	if err == nil {
 		err = o.Settle(place)
 	}
-	if err != nil {
-		f.remove()
-		return nil, pathError("open", path, err)
-	}
-	return f, nil
+	return err
 }
 
 // openFirst opens the FIFO for reading, if nobody else does. Who may not write to it can't know.

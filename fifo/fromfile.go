@@ -25,7 +25,7 @@ import (
 // done the file is made non-blocking for all who share it, and the transport's Close undoes that.
 //
 // A regular file, and a device that can't be waited for, is always ready: a stream reads it once a
-// turn, and the loop waits for its disk.
+// turn, writes to it all at once, and the loop waits for its disk.
 func FromFile(r, w *os.File) (connection.Transport, error) {
 	t, err := fromFile(r, w)
 	if r != nil {

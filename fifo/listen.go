@@ -35,7 +35,9 @@ type ListenConfig struct {
 	Mode os.FileMode
 	// Owner and Group are the owner and the group of the FIFO, each a name or a number; one that is
 	// there already gets them too. Another owner needs privileges; a group that the process is not in,
-	// too. Empty: those that the kernel gives a new file.
+	// too. The process must stay able to read the FIFO, which is opened again after each connection: one
+	// that drops its privileges makes the user that it becomes the owner. Empty: those that the kernel
+	// gives a new file.
 	Owner, Group string
 	// Reply is the path of a second FIFO, for answers; it is made like the first. Whoever wants answers
 	// opens it for reading before anything is written to the first. When nobody has it open as a
@@ -60,8 +62,12 @@ type ListenConfig struct {
 //
 // A FIFO that is not there is made, and removed when the listener is closed; one that a crash has left behind stays, as
 // one that somebody else has made. One that somebody reads
-// from is ErrInUse, another kind of file, also a symbolic link, ErrNotFIFO. Use a folder that only
-// the service may write to.
+// from is ErrInUse, another kind of file, also a symbolic link, ErrNotFIFO. To find that somebody, Listen
+// opens the FIFO for writing for a moment: who waits there for a writer then reads the end. Use a folder
+// that only the service may write to.
+//
+// It blocks: the owner and the group are looked up, and of several processes that listen in one folder
+// each waits for the others, for a second at most.
 func Listen(loop *communicator.Communicator, path string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
 	a := &acceptor{fd: sys.NoFD, loop: loop, path: Addr(path), reply: config.Reply}
 	if err := a.listen(config); err != nil {

@@ -33,7 +33,8 @@ type ConnectConfig struct {
 // and nothing else. The address is "host:port"; a host name is looked up, which blocks, and its first
 // address is taken. Nothing is sent yet, so nobody needs to listen there: that shows when something
 // was sent, and the machine there says so, as ECONNREFUSED of the next Write or to
-// DatagramConfig.Failed. It doesn't close the socket. Without a route the error is ENETUNREACH.
+// DatagramConfig.Failed. It doesn't close the socket. Without a route the error is ENETUNREACH; for a
+// zone that names no interface it is a *net.AddrError.
 func Connect(loop *communicator.Communicator, address string, h connection.DatagramHandler, config ConnectConfig) (*connection.Datagram, error) {
 	resolved, err := resolve(address)
 	if err != nil {
@@ -51,7 +52,9 @@ func connect(to netip.AddrPort, config *ConnectConfig) (int, error) {
 		to = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), to.Port())
 	}
 	var sa sys.Sockaddr
-	sa.SetAddrPort(to)
+	if err := sa.ResolveAddrPort(to); err != nil {
+		return sys.NoFD, err
+	}
 	fd, err := sys.Socket(&sa, sys.Datagram)
 	if err != nil {
 		return sys.NoFD, err
@@ -64,8 +67,9 @@ func connect(to netip.AddrPort, config *ConnectConfig) (int, error) {
 	err = o.set(fd)
 	if err == nil && config.Local.IsValid() {
 		var local sys.Sockaddr
-		local.SetAddrPort(unmap(config.Local))
-		err = sys.Bind(fd, &local)
+		if err = local.ResolveAddrPort(unmap(config.Local)); err == nil {
+			err = sys.Bind(fd, &local)
+		}
 	}
 	if err == nil {
 		err = sys.Connect(fd, &sa)

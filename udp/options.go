@@ -135,11 +135,13 @@ func Leave(d *connection.Datagram, group netip.Addr, iface string) error {
 
 func change(op string, d *connection.Datagram, g Group, call func(fd int, group netip.Addr, iface int) error) error {
 	err := connection.ErrClosed
+	var source net.Addr // none of a closed socket
 	if d.Handle().Active() {
+		source = d.Addr()
 		err = member(d.FD(), g, call)
 	}
 	if err != nil {
-		return &net.OpError{Op: op, Net: "udp", Source: d.Addr(), Addr: &net.IPAddr{IP: g.Addr.AsSlice(), Zone: g.Interface}, Err: err}
+		return &net.OpError{Op: op, Net: "udp", Source: source, Addr: &net.IPAddr{IP: g.Addr.AsSlice(), Zone: g.Interface}, Err: err}
 	}
 	return nil
 }

@@ -76,8 +76,8 @@ type Group struct {
 
 // Listen binds a socket to an address, "host:port", and has h take its datagrams. Without a host it
 // is all of this machine's addresses, IPv4 and IPv6; port 0 chooses a free one: see Datagram.Addr.
-// A host name is looked up, which blocks. An interface that doesn't exist, and an address that is no
-// group, are a *net.AddrError.
+// A host name is looked up, which blocks. An interface that doesn't exist, also as a zone, and an address
+// that is no group, are a *net.AddrError.
 func Listen(loop *communicator.Communicator, address string, h connection.DatagramHandler, config ListenConfig) (*connection.Datagram, error) {
 	resolved, err := resolve(address)
 	if err != nil {

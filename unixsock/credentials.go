@@ -52,7 +52,8 @@ func peerCredentials(t connection.Transport) (c Credentials, err error) {
 	return c, err
 }
 
-// Filter turns connections down by who has made them. It belongs in a ListenConfig, or in several.
+// Filter turns connections down by who has made them. It belongs in a ListenConfig, or in several; for a
+// listener that somebody else has made see Filter.Serve.
 type Filter struct {
 	// Accept tells whether a connection is served. It is called on the loop's goroutine, before
 	// serve. Nil: none is.
@@ -65,9 +66,12 @@ type Filter struct {
 // Refused is how many connections were turned down. It may be called from any goroutine.
 func (f *Filter) Refused() uint64 { return f.refused.Load() }
 
-// serve has only those connections served that the filter lets through. The others are closed at
-// once, and logged once a second at most.
-func (f *Filter) serve(serve connection.Serve) connection.Serve {
+// Serve has serve get only those connections that the filter lets through; a nil Filter lets all
+// through. The others are closed at once, and logged once a second at most; so is one that is no Unix
+// socket, with an error. Listen and ListenPackets do it with the Filter of their config. It is for
+// connection.ListenFD and connection.ListenOn, whose Unix socket a service manager or package net has
+// made.
+func (f *Filter) Serve(serve connection.Serve) connection.Serve {
 	if f == nil || serve == nil {
 		return serve
 	}
@@ -77,6 +81,9 @@ func (f *Filter) serve(serve connection.Serve) connection.Serve {
 			return serve(loop, t)
 		}
 		n := f.refused.Add(1)
+		if err == nil {
+			sys.DiscardUnread(t.FD())
+		}
 		_ = t.Close()
 		if err != nil {
 			return err

@@ -23,8 +23,8 @@ type DatagramListenConfig struct {
 }
 
 // ListenDatagram binds a datagram socket to a path and has h take what comes. A socket file that a
-// process has left behind is replaced; its errors are those of Listen. The file is removed when the
-// socket is closed.
+// process has left behind is replaced; its errors are those of Listen, and it blocks as Listen does. The
+// file is removed when the socket is closed.
 //
 // Unix datagrams are neither lost nor reordered: a sender whose datagram has no room is told so. To
 // a sender without a name nothing can be answered; see OpenDatagram.

@@ -3,11 +3,13 @@
 package unixsock
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
 	"slices"
 
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
@@ -19,8 +21,11 @@ import (
 //
 // The errors are those of Stream.Write; ErrNoDescriptors; ErrDescriptors when more descriptors
 // would wait to be sent than the connection's limit allows, or one write has more than 253, which
-// the kernel doesn't take; and for a file that is closed os.ErrClosed. After all but those of
-// Stream.Write the stream goes on, and nothing of this was written.
+// the kernel doesn't take; for a file that is closed os.ErrClosed; and ETOOMANYREFS when more
+// descriptors of this user, over all sockets, were sent and not received yet than RLIMIT_NOFILE allows.
+// After all but those of Stream.Write the stream goes on, and nothing of this was written. Descriptors
+// that have to wait can meet ETOOMANYREFS later; that ends the stream. So does EPERM, of a peer that
+// takes none, since Linux 6.16.
 func Write(s *connection.Stream, data []byte, files ...*os.File) error {
 	if len(data) == 0 && len(files) > 0 {
 		return ErrNoDescriptors
@@ -55,6 +60,10 @@ func pass(s *connection.Stream, files []*os.File, write func() error) error {
 	fds, err := dupAll(files)
 	if err != nil {
 		return err
+	}
+	if err = sys.CheckPassing(t.FD(), fds); err != nil {
+		sys.CloseAll(fds)
+		return t.wrap("write", err)
 	}
 	d := &departure{at: t.written + s.Written() - s.Sent(), fds: fds}
 	t.out = append(t.out, d)
@@ -135,6 +144,35 @@ type departure struct {
 	fds []int
 }
 
+// WithDescriptors lets descriptors be passed along the bytes of each connection, up to that many at a
+// time: see ListenConfig.Descriptors, which Listen does it for. With limit 0, or less, a peer that sends
+// some gets EPERM; before Linux 6.16 nothing is changed then. It is for connection.ListenFD and
+// connection.ListenOn, whose Unix socket a service manager or package net has made. A transport that is
+// no *connection.Socket of a Unix socket is served as it is.
+//
+// With a Filter too, that comes first: filter.Serve(unixsock.WithDescriptors(serve, n)).
+func WithDescriptors(serve connection.Serve, limit int) connection.Serve {
+	if serve == nil {
+		return nil
+	}
+	return func(loop *communicator.Communicator, t connection.Transport) error {
+		s, ok := t.(*connection.Socket)
+		if !ok || sys.CheckUnix(s.FD()) != nil {
+			return serve(loop, t)
+		}
+		var err error
+		if limit > 0 {
+			t, err = newPassing(s, limit), sys.AllowDescriptors(s.FD())
+		} else {
+			err = sys.RefuseDescriptors(s.FD())
+		}
+		if err != nil {
+			return errors.Join(&net.OpError{Op: "accept", Net: "unix", Source: s.LocalAddr(), Err: err}, t.Close())
+		}
+		return serve(loop, t)
+	}
+}
+
 func newPassing(s *connection.Socket, limit int) *passing {
 	return &passing{Socket: s, limit: limit, room: make([]int, min(limit, sys.MaxDescriptors))}
 }
@@ -170,7 +208,7 @@ func (t *passing) drop(which func(arrival) bool) {
 		if !which(a) {
 			return false
 		}
-		_ = sys.Close(a.fd)
+		sys.Discard([]int{a.fd})
 		return true
 	})
 }
@@ -246,6 +284,7 @@ func (t *passing) Close() error {
 		sys.CloseAll(d.fds)
 	}
 	t.out = nil
+	sys.DiscardUnread(t.FD())
 	return t.Socket.Close()
 }
 

@@ -31,8 +31,9 @@ type PacketListenConfig struct {
 
 // ListenPackets listens on a path for connections of the kind SOCK_SEQPACKET and has h take the
 // packets of all of them. Each is a connected connection.Datagram: a Write is one packet, packets
-// are neither lost nor reordered, and it is closed with the cause nil when its peer has ended. The
-// errors are those of Listen.
+// are neither lost nor reordered, and it is closed with the cause nil when its peer has ended, or with
+// ECONNRESET when the peer has left unread what was sent to it. The errors are those of Listen, and it
+// blocks as Listen does.
 func ListenPackets(loop *communicator.Communicator, path string, h connection.DatagramHandler, config PacketListenConfig) (*connection.Listener, error) {
 	if h == nil {
 		panic("unixsock: nil handler")
@@ -41,7 +42,7 @@ func ListenPackets(loop *communicator.Communicator, path string, h connection.Da
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "unixpacket", Addr: &net.UnixAddr{Net: "unixpacket", Name: path}, Err: err}
 	}
-	return connection.NewListener(loop, a, config.Filter.serve(servePackets(h, config)), config.Listener)
+	return connection.NewListener(loop, a, config.Filter.Serve(servePackets(h, config)), config.Listener)
 }
 
 func acceptPackets(path string, config PacketListenConfig) (*acceptor, error) {
@@ -52,6 +53,9 @@ func acceptPackets(path string, config PacketListenConfig) (*acceptor, error) {
 	a := &acceptor{}
 	if a.SocketAcceptor, err = connection.NewSocketAcceptor(s.fd); err != nil {
 		return nil, err
+	}
+	if err = refuse(s.fd, config.Datagram.Descriptors); err != nil {
+		return nil, errors.Join(err, a.Close())
 	}
 	a.file, err = bindFile(s.fd, path, fileOptions{
 		Mode: config.Mode, Owner: config.Owner, Group: config.Group, kind: sys.SeqPacket, backlog: config.Backlog,
@@ -81,6 +85,9 @@ func DialPackets(loop *communicator.Communicator, path string, h connection.Data
 	if err == nil {
 		var sa sys.Sockaddr
 		if err = sa.SetPath(path); err == nil {
+			err = refuse(s.fd, config.Descriptors)
+		}
+		if err == nil {
 			err = sys.Connect(s.fd, &sa)
 		}
 		if err != nil {

@@ -21,7 +21,8 @@
 //
 // With [ListenConfig].Descriptors and [Dialer].Descriptors, open files go along with the bytes of a
 // stream: [Write] and [Send] pass them, [Descriptors] takes what has come. The peer needn't be of this
-// package; sendmsg(2) with SCM_RIGHTS is all.
+// package; sendmsg(2) with SCM_RIGHTS is all. A listener that somebody else has made gets them by
+// [WithDescriptors].
 package unixsock
 
 import (
@@ -60,8 +61,11 @@ type ListenConfig struct {
 	// Descriptors is how many descriptors a connection holds at a time: those that came and were not
 	// taken, see Descriptors, and likewise those that wait to be sent, see Write and Send. With more that
 	// come the connection ends with ErrDescriptors. Allow for those of two messages: when one comes in
-	// two pieces, the second may bring the next message too. Zero: none are passed along, and the kernel closes
-	// what a peer sends. Unless it is zero the transports are no *connection.Socket.
+	// two pieces, the second may bring the next message too. All connections together should stay well
+	// below RLIMIT_NOFILE: Descriptors times MaxConnections, or else one peer takes what all need. Zero:
+	// none are passed along; a peer that sends some gets EPERM, and before Linux 6.16 the kernel closes
+	// them, which can block the loop for as long as the peer has set by SO_LINGER. Unless it is zero the
+	// transports are no *connection.Socket.
 	Descriptors int
 }
 
@@ -70,35 +74,32 @@ type ListenConfig struct {
 // for a file that is no socket, the error is EADDRINUSE. For an abstract name with a mode, an owner
 // or a group it is ErrAbstract. An owner or group that the process may not give is EPERM, and one
 // that doesn't exist what package os/user says. The file is removed when the listener is closed.
+//
+// It blocks: the owner and the group are looked up, and of several processes that listen in one folder
+// each waits for the others, for a second at most.
 func Listen(loop *communicator.Communicator, path string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
-	a := &acceptor{descriptors: config.Descriptors}
+	a := &acceptor{}
 	if err := a.listen(path, config); err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "unix", Addr: &net.UnixAddr{Net: "unix", Name: path}, Err: err}
 	}
-	return connection.NewListener(loop, a, config.Filter.serve(serve), config.Listener)
+	if config.Descriptors > 0 {
+		serve = WithDescriptors(serve, config.Descriptors)
+	}
+	return connection.NewListener(loop, a, config.Filter.Serve(serve), config.Listener)
 }
 
 // acceptor removes the socket's file at the end.
 type acceptor struct {
 	*connection.SocketAcceptor
-	file        *socketFile
-	descriptors int
+	file *socketFile
 }
 
-func (a *acceptor) Accept() (connection.Transport, error) {
-	t, err := a.SocketAcceptor.Accept()
-	if err != nil {
-		return nil, err
+// refuse lets a socket, and those that it accepts, take no descriptors if none are asked for.
+func refuse(fd, descriptors int) error {
+	if descriptors > 0 {
+		return nil
 	}
-	return withDescriptors(t, a.descriptors), nil
-}
-
-// withDescriptors lets descriptors be passed along, if that was asked for.
-func withDescriptors(t connection.Transport, limit int) connection.Transport {
-	if s, ok := t.(*connection.Socket); ok && limit > 0 {
-		return newPassing(s, limit)
-	}
-	return t
+	return sys.RefuseDescriptors(fd)
 }
 
 func (a *acceptor) listen(path string, config ListenConfig) error {
@@ -112,6 +113,9 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 	}
 	if a.SocketAcceptor, err = connection.NewSocketAcceptor(fd); err != nil {
 		return err
+	}
+	if err = refuse(fd, config.Descriptors); err != nil {
+		return errors.Join(err, a.Close())
 	}
 	a.file, err = bindFile(fd, path, fileOptions{
 		Mode: config.Mode, Owner: config.Owner, Group: config.Group, kind: sys.Stream, backlog: config.Backlog,
@@ -137,7 +141,7 @@ type Dialer struct {
 	// Priority is that of the work of dialling; the connection has its own.
 	Priority int
 	// Descriptors is how many descriptors the connection holds at a time, as in ListenConfig. Zero:
-	// none are passed along, and the kernel closes what the peer sends.
+	// none are passed along, as there.
 	Descriptors int
 }
 
@@ -147,7 +151,12 @@ func (d Dialer) String() string { return "unix " + d.Path }
 // Dial begins a connection: see connection.Dialer.
 func (d Dialer) Dial(loop *communicator.Communicator, done func(connection.Transport, error)) (cancel func(), err error) {
 	return connection.Connect{
-		Attempts: []connection.Attempt{connection.UnixAttempt(d.Path, nil)},
+		Attempts: []connection.Attempt{connection.UnixAttempt(d.Path, func(fd int) error { return refuse(fd, d.Descriptors) })},
 		Timeout:  d.Timeout, Name: "dialling " + d.String(), Priority: d.Priority,
-	}.Dial(loop, func(t connection.Transport, err error) { done(withDescriptors(t, d.Descriptors), err) })
+	}.Dial(loop, func(t connection.Transport, err error) {
+		if s, ok := t.(*connection.Socket); ok && d.Descriptors > 0 {
+			t = newPassing(s, d.Descriptors)
+		}
+		done(t, err)
+	})
 }

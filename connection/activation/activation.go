@@ -77,7 +77,7 @@ func Sockets() ([]Socket, error) {
 		}
 		sockets = append(sockets, Socket{Name: Unnamed, FD: fd})
 	}
-	if !named {
+	if !named || n == 0 && names == "" {
 		return sockets, nil
 	}
 	list := strings.Split(names, ":")

@@ -62,6 +62,7 @@ func TestNone(t *testing.T) {
 		"no process":        {"LISTEN_FDS": "1", "LISTEN_PIDFDID": "7"},
 		"no number":         {"LISTEN_PID": me},
 		"zero":              {"LISTEN_PID": me, "LISTEN_FDS": "0"},
+		"zero, no names":    {"LISTEN_PID": me, "LISTEN_FDS": "0", "LISTEN_FDNAMES": ""},
 		"empty":             {"LISTEN_PID": "", "LISTEN_FDS": "", "LISTEN_FDNAMES": ""},
 	} {
 		set(t, variables)

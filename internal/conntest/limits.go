@@ -5,6 +5,7 @@ package conntest
 import (
 	"errors"
 	"io"
+	"math"
 	"testing"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
@@ -193,7 +194,7 @@ func testOutputLimit(t *testing.T, env Env) {
 }
 
 func testBadConsumed(t *testing.T, env Env) {
-	for _, consumed := range []int{-1, 4, 1 << 40} {
+	for _, consumed := range []int{-1, 4, math.MaxInt} {
 		p := newProbe(t)
 		p.data = func(*connection.Stream, []byte) (int, error) { return consumed, nil }
 		r := serveStream(t, env, p, connection.StreamConfig{})

@@ -63,7 +63,7 @@ func (b *Batch) Receive(fd int) (int, error) {
 		h := &b.headers[i]
 		h.Namelen = unix.SizeofSockaddrAny
 		if b.limit > 0 {
-			h.SetControllen(controlHeader + b.limit*sizeofFD)
+			h.SetControllen(controlSize) // for all that can come: see RecvMsg
 		}
 	}
 	for {
@@ -95,7 +95,7 @@ func (b *Batch) Datagram(i int) (data []byte, cut bool) {
 func (b *Batch) From(i int) *Sockaddr { return &b.addrs[i] }
 
 // Descriptors appends those that came along with a datagram to fds; they are the caller's. cut
-// tells that some did not fit, or could not be opened.
+// tells that they are more than the limit, or that some could not be opened.
 func (b *Batch) Descriptors(i int, fds []int) (_ []int, cut bool) {
 	if b.limit == 0 {
 		return fds, false
@@ -104,7 +104,7 @@ func (b *Batch) Descriptors(i int, fds []int) (_ []int, cut bool) {
 	h := &b.headers[i]
 	n := b.control[i].collect(int(h.Controllen), all[:])
 	h.SetControllen(0) // they are not handed out twice
-	return append(fds, all[:n]...), h.Flags&unix.MSG_CTRUNC != 0
+	return append(fds, all[:n]...), n > b.limit || h.Flags&unix.MSG_CTRUNC != 0
 }
 
 // SendTo sends a datagram; a is nil on a socket that is connected.
@@ -233,7 +233,9 @@ func MulticastInterface(fd, iface int) error {
 // PathMTU is the longest packet, in bytes, that the kernel knows to reach an address unfragmented.
 func PathMTU(addr netip.AddrPort) (mtu int, err error) {
 	var sa Sockaddr
-	sa.SetAddrPort(addr)
+	if err := sa.ResolveAddrPort(addr); err != nil {
+		return 0, err
+	}
 	fd, err := Socket(&sa, Datagram)
 	if err != nil {
 		return 0, err

@@ -4,6 +4,7 @@ package sys
 
 import (
 	"errors"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,18 @@ func (c *control) descriptors(offset, n int) []int32 {
 	return unsafe.Slice((*int32)(unsafe.Add(unsafe.Pointer(c), offset+controlHeader)), n)
 }
 
+// CheckPassing tells whether the kernel would take these descriptors along now: ETOOMANYREFS if more of
+// this user's are under way than RLIMIT_NOFILE allows. It tries to send a byte that can't be read, which
+// the kernel finds out only after it has asked that.
+func CheckPassing(fd int, fds []int) error {
+	var iov unix.Iovec
+	iov.SetLen(1)
+	if _, err := sendMsg(fd, &iov, nil, fds); errors.Is(err, unix.ETOOMANYREFS) {
+		return err
+	}
+	return nil
+}
+
 // SendMsg writes to a Unix socket, with descriptors that go along with the first byte; they stay
 // the caller's. It neither blocks nor raises SIGPIPE; on a stream socket it may take less than all
 // of p, and a p without a byte takes no descriptors along. a is the address of a datagram; nil on a
@@ -44,10 +57,14 @@ func SendMsg(fd int, p []byte, a *Sockaddr, fds []int) (int, error) {
 	if len(fds) > MaxDescriptors {
 		return 0, ErrDescriptors
 	}
-	var c control
 	iov := unix.Iovec{Base: unsafe.SliceData(p)}
 	iov.SetLen(len(p))
-	msg := header(&iov, a)
+	return sendMsg(fd, &iov, a, fds)
+}
+
+func sendMsg(fd int, iov *unix.Iovec, a *Sockaddr, fds []int) (int, error) {
+	var c control
+	msg := header(iov, a)
 	if len(fds) > 0 {
 		size := controlHeader + len(fds)*sizeofFD
 		h := c.header(0)
@@ -77,19 +94,19 @@ func SendMsg(fd int, p []byte, a *Sockaddr, fds []int) (int, error) {
 // tells that a datagram was longer than p.
 //
 // When fds has no room for all of them, or the process can't open them, those that did come are
-// closed, and the error is ErrDescriptors; the bytes are in p nevertheless.
+// discarded, and the error is ErrDescriptors; the bytes are in p nevertheless. With nil for fds the
+// kernel doesn't open them at all, and closes them in this call: see RefuseDescriptors.
 func RecvMsg(fd int, p []byte, a *Sockaddr, fds []int) (n, nfds int, cut bool, err error) {
 	var c control
 	iov := unix.Iovec{Base: unsafe.SliceData(p)}
 	iov.SetLen(len(p))
 	msg := header(&iov, a)
-	room := min(len(fds), MaxDescriptors)
 	if a != nil {
 		msg.Namelen = unix.SizeofSockaddrAny
 	}
-	if room > 0 {
+	if fds != nil { // for all that can come: what has no room the kernel would close here and now
 		msg.Control = (*byte)(unsafe.Pointer(&c))
-		msg.SetControllen(controlHeader + room*sizeofFD)
+		msg.SetControllen(controlSize)
 	}
 	for { // an interrupted call has written nothing
 		r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
@@ -104,12 +121,17 @@ func RecvMsg(fd int, p []byte, a *Sockaddr, fds []int) (n, nfds int, cut bool, e
 	if a != nil {
 		a.len = msg.Namelen
 	}
-	nfds = c.collect(int(msg.Controllen), fds)
-	if msg.Flags&unix.MSG_CTRUNC != 0 {
-		CloseAll(fds[:nfds])
-		nfds, err = 0, ErrDescriptors
+	cut = msg.Flags&unix.MSG_TRUNC != 0
+	if msg.Flags&unix.MSG_CTRUNC == 0 && msg.Controllen == 0 { // as mostly
+		return n, 0, cut, nil
 	}
-	return n, nfds, msg.Flags&unix.MSG_TRUNC != 0, err
+	var all [MaxDescriptors]int
+	nfds = c.collect(int(msg.Controllen), all[:])
+	if msg.Flags&unix.MSG_CTRUNC != 0 || nfds > len(fds) {
+		Discard(all[:nfds])
+		return n, 0, cut, ErrDescriptors
+	}
+	return n, copy(fds, all[:nfds]), cut, nil
 }
 
 // header is what sendmsg and recvmsg have in common. It is returned by value, so that nothing of it
@@ -142,6 +164,84 @@ func (c *control) collect(size int, fds []int) (n int) {
 		offset += (length + sizeofWord - 1) &^ (sizeofWord - 1)
 	}
 	return n
+}
+
+// Discard closes descriptors that somebody else has passed along. With SO_LINGER, which a peer may have
+// set on a socket before it passed that, close(2) of the last descriptor of a socket would block.
+func Discard(fds []int) {
+	for _, fd := range fds {
+		_ = NoLinger(fd) // ENOTSOCK or EOPNOTSUPP: nothing to switch off
+		_ = Close(fd)
+	}
+}
+
+// The bounds of DiscardUnread, far above what a queue holds, and what it can hold of packets without a
+// byte, which can't be told from the end.
+const (
+	maxPeeks      = 1 << 14
+	maxEmptyPeeks = 1 << 10
+)
+
+// DiscardUnread is for a Unix socket that is to be closed: the kernel then closes the descriptors that
+// wait in it unread, and none of them is to block that. It ends the reading side and leaves the bytes,
+// so that the peer still learns that they were not read.
+func DiscardUnread(fd int) {
+	kind, err := SocketKind(fd)
+	if err != nil || unix.Shutdown(fd, unix.SHUT_RD) != nil { // or more could come meanwhile
+		return
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, 0) != nil {
+		return
+	}
+	empty := 0
+	for range maxPeeks {
+		n, passed, errno := peek(fd)
+		switch {
+		case errno == unix.EINTR, errno == unix.ECONNRESET: // which is reported once, before what there is
+		case errno != 0:
+			return
+		case n > 0 || passed > 0:
+			empty = 0
+		default:
+			if empty++; kind == Stream || empty == maxEmptyPeeks {
+				return
+			}
+		}
+	}
+}
+
+// peek looks at what comes next, and lets none of its descriptors block when it is closed.
+func peek(fd int) (n, passed int, errno syscall.Errno) {
+	var p [4096]byte
+	var c control
+	iov := unix.Iovec{Base: &p[0]}
+	iov.SetLen(len(p))
+	msg := header(&iov, nil)
+	msg.Control = (*byte)(unsafe.Pointer(&c))
+	msg.SetControllen(controlSize)
+	r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if errno != 0 {
+		return 0, 0, errno
+	}
+	var all [MaxDescriptors]int
+	passed = c.collect(int(msg.Controllen), all[:])
+	Discard(all[:passed]) // these are duplicates, and the option is the socket's
+	return int(r), passed, 0
+}
+
+// RefuseDescriptors lets a Unix socket, and those that it accepts, take no descriptors: who sends some
+// gets EPERM. Before Linux 6.16, which has no SO_PASSRIGHTS, it does nothing.
+func RefuseDescriptors(fd int) error { return passRights(fd, 0) }
+
+// AllowDescriptors undoes RefuseDescriptors, which a socket may have from the one that accepted it.
+func AllowDescriptors(fd int) error { return passRights(fd, 1) }
+
+func passRights(fd, value int) error {
+	err := SetOption(fd, Option{unix.SOL_SOCKET, unix.SO_PASSRIGHTS}, value)
+	if errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	return err
 }
 
 // CloseAll closes descriptors of which nobody wants to know how their end went.

@@ -38,8 +38,12 @@ var Hooks struct {
 // ErrPath is returned for a path that a Unix socket can't have.
 var ErrPath = errors.New("a Unix socket path has 1 to 107 bytes, none of them NUL")
 
-// SetAddrPort makes it an IPv4 or IPv6 address.
-func (a *Sockaddr) SetAddrPort(ap netip.AddrPort) {
+// SetAddrPort makes it an IPv4 or IPv6 address. A zone that names no interface is left out: see
+// ResolveAddrPort.
+func (a *Sockaddr) SetAddrPort(ap netip.AddrPort) { _ = a.ResolveAddrPort(ap) }
+
+// ResolveAddrPort is SetAddrPort that tells of a zone that names no interface: a *net.AddrError.
+func (a *Sockaddr) ResolveAddrPort(ap netip.AddrPort) (err error) {
 	*a = Sockaddr{}
 	addr := ap.Addr()
 	if addr.Is4() {
@@ -48,34 +52,41 @@ func (a *Sockaddr) SetAddrPort(ap netip.AddrPort) {
 		binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:], ap.Port())
 		sa.Addr = addr.As4()
 		a.len = unix.SizeofSockaddrInet4
-		return
+		return nil
 	}
 	sa := (*unix.RawSockaddrInet6)(unsafe.Pointer(&a.raw))
 	sa.Family = unix.AF_INET6
 	binary.BigEndian.PutUint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:], ap.Port())
 	sa.Addr = addr.As16()
-	sa.Scope_id = scope(addr.Zone())
+	sa.Scope_id, err = scope(addr.Zone())
 	a.len = unix.SizeofSockaddrInet6
+	return err
 }
 
-// scope is the number of the interface that a zone names, or 0.
-func scope(zone string) uint32 {
+// scope is the number of the interface that a zone names; 0 without a zone.
+func scope(zone string) (uint32, error) {
 	if zone == "" {
-		return 0
+		return 0, nil
 	}
 	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
-		return uint32(n)
+		return uint32(n), nil
 	}
-	if i, err := net.InterfaceByName(zone); err == nil {
-		return uint32(i.Index)
+	i, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0, &net.AddrError{Err: "no such interface", Addr: zone}
 	}
-	return 0
+	return uint32(i.Index), nil
 }
 
-// SetPath makes it the address of a Unix socket; a path that begins with @ is an abstract name.
+// SetPath makes it the address of a Unix socket; a path that begins with @ is an abstract name. A file
+// whose name begins so is "./@name": see Path.
 func (a *Sockaddr) SetPath(path string) error {
 	*a = Sockaddr{}
 	sa := (*unix.RawSockaddrUnix)(unsafe.Pointer(&a.raw))
+	abstract := strings.HasPrefix(path, "@")
+	if name, ok := strings.CutPrefix(path, "./"); ok && strings.HasPrefix(name, "@") {
+		path = name // as long as such a name may be, it comes and goes
+	}
 	if path == "" || len(path) >= len(sa.Path) || strings.IndexByte(path, 0) >= 0 {
 		return ErrPath
 	}
@@ -85,7 +96,7 @@ func (a *Sockaddr) SetPath(path string) error {
 	}
 	const family = uint32(unsafe.Sizeof(sa.Family))
 	a.len = family + uint32(len(path))
-	if path[0] == '@' {
+	if abstract {
 		sa.Path[0] = 0
 	} else {
 		a.len++ // the NUL behind a file's name
@@ -112,7 +123,8 @@ func (a *Sockaddr) AddrPort() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// Path returns a Unix address, an abstract name with its @; empty if it has no name.
+// Path returns a Unix address, an abstract name with its @; empty if it has no name. A file whose name
+// begins with @ gets "./" in front, so that nobody takes it for an abstract name.
 func (a *Sockaddr) Path() string {
 	const family = uint32(unsafe.Sizeof(a.raw.Addr.Family))
 	if a.raw.Addr.Family != unix.AF_UNIX || a.len <= family {
@@ -126,6 +138,9 @@ func (a *Sockaddr) Path() string {
 	if path[0] == 0 {
 		path[0] = '@'
 		return string(path)
+	}
+	if path[0] == '@' {
+		return "./" + unix.ByteSliceToString(path)
 	}
 	return unix.ByteSliceToString(path)
 }
@@ -165,7 +180,9 @@ func BindAny(addr netip.AddrPort, kind int, setup func(fd int) error) (int, erro
 func bindTo(addr netip.AddrPort, kind int, setup func(fd int) error) (int, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	var sa Sockaddr
-	sa.SetAddrPort(addr)
+	if err := sa.ResolveAddrPort(addr); err != nil {
+		return NoFD, err
+	}
 	fd, err := Socket(&sa, kind)
 	if err != nil {
 		return NoFD, err

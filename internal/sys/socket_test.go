@@ -33,11 +33,16 @@ func TestAddrPort(t *testing.T) {
 		if got := sa.AddrPort().String(); got != want || sa.IsUnix() || sa.Path() != "" {
 			t.Errorf("%s became %s, want %s", text, got, want)
 		}
+		err := sa.ResolveAddrPort(netip.MustParseAddrPort(text))
+		var addrError *net.AddrError
+		if known := !strings.Contains(text, "nowhere"); known != (err == nil) || !known && (!errors.As(err, &addrError) || addrError.Addr != "nowhere") {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
 func TestPath(t *testing.T) {
-	for _, path := range []string{"a", "/run/demo.sock", "@abstract", "@", strings.Repeat("x", 107), "@" + strings.Repeat("y", 106)} {
+	for _, path := range []string{"a", "./a", "/run/demo.sock", "@abstract", "@", "./@file", "./@" + strings.Repeat("x", 106), strings.Repeat("x", 107), "@" + strings.Repeat("y", 106)} {
 		var sa sys.Sockaddr
 		if err := sa.SetPath(path); err != nil {
 			t.Errorf("%q: %v", path, err)
