@@ -158,7 +158,7 @@ func (d *Datagram) address(data []byte, to Peer) (addr *sys.Sockaddr, err error)
 		if to.unix {
 			err = d.to.addr.SetPath(to.path)
 		} else {
-			err = d.to.addr.ResolveAddrPort(to.addr)
+			err = d.to.addr.SetAddrPort(to.addr)
 		}
 		d.to.peer = to
 		if err == nil {

@@ -118,7 +118,9 @@ type Attempt func() (*Socket, error)
 func TCPAttempt(addr netip.AddrPort, setup func(fd int) error) Attempt {
 	return func() (*Socket, error) {
 		var sa sys.Sockaddr
-		sa.SetAddrPort(addr)
+		if err := sa.SetAddrPort(addr); err != nil {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
+		}
 		return attempt(&sa, setup)
 	}
 }

@@ -179,8 +179,10 @@ func (d *Dialer) bind(fd int, remote netip.Addr) error {
 		option = sys.BindNoPort
 	}
 	var sa sys.Sockaddr
-	sa.SetAddrPort(local)
-	err := sys.SetOption(fd, option, 1)
+	err := sa.SetAddrPort(local)
+	if err == nil {
+		err = sys.SetOption(fd, option, 1)
+	}
 	if err == nil {
 		err = sys.Bind(fd, &sa)
 	}

@@ -252,3 +252,14 @@ func dialled(err error) (addrs []netip.AddrPort) {
 	}
 	return nil
 }
+
+// TestDialZone: an interface that isn't there is an error, not another one.
+func TestDialZone(t *testing.T) {
+	loop, _ := looptest.New(t)
+	c := greeted(t, loop, tcp.Dialer{Address: "[fe80::1%nowhere]:1"})
+	looptest.Run(t, loop)
+	var addrError *net.AddrError
+	if !errors.As(c.cause, &addrError) {
+		t.Errorf("ended with %v", c.cause)
+	}
+}

@@ -52,7 +52,7 @@ func connect(to netip.AddrPort, config *ConnectConfig) (int, error) {
 		to = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), to.Port())
 	}
 	var sa sys.Sockaddr
-	if err := sa.ResolveAddrPort(to); err != nil {
+	if err := sa.SetAddrPort(to); err != nil {
 		return sys.NoFD, err
 	}
 	fd, err := sys.Socket(&sa, sys.Datagram)
@@ -67,7 +67,7 @@ func connect(to netip.AddrPort, config *ConnectConfig) (int, error) {
 	err = o.set(fd)
 	if err == nil && config.Local.IsValid() {
 		var local sys.Sockaddr
-		if err = local.ResolveAddrPort(unmap(config.Local)); err == nil {
+		if err = local.SetAddrPort(unmap(config.Local)); err == nil {
 			err = sys.Bind(fd, &local)
 		}
 	}

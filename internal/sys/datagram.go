@@ -233,7 +233,7 @@ func MulticastInterface(fd, iface int) error {
 // PathMTU is the longest packet, in bytes, that the kernel knows to reach an address unfragmented.
 func PathMTU(addr netip.AddrPort) (mtu int, err error) {
 	var sa Sockaddr
-	if err := sa.ResolveAddrPort(addr); err != nil {
+	if err := sa.SetAddrPort(addr); err != nil {
 		return 0, err
 	}
 	fd, err := Socket(&sa, Datagram)

@@ -38,12 +38,9 @@ var Hooks struct {
 // ErrPath is returned for a path that a Unix socket can't have.
 var ErrPath = errors.New("a Unix socket path has 1 to 107 bytes, none of them NUL")
 
-// SetAddrPort makes it an IPv4 or IPv6 address. A zone that names no interface is left out: see
-// ResolveAddrPort.
-func (a *Sockaddr) SetAddrPort(ap netip.AddrPort) { _ = a.ResolveAddrPort(ap) }
-
-// ResolveAddrPort is SetAddrPort that tells of a zone that names no interface: a *net.AddrError.
-func (a *Sockaddr) ResolveAddrPort(ap netip.AddrPort) (err error) {
+// SetAddrPort makes it an IPv4 or IPv6 address. A zone that names no interface is a *net.AddrError, and
+// left out.
+func (a *Sockaddr) SetAddrPort(ap netip.AddrPort) (err error) {
 	*a = Sockaddr{}
 	addr := ap.Addr()
 	if addr.Is4() {
@@ -180,7 +177,7 @@ func BindAny(addr netip.AddrPort, kind int, setup func(fd int) error) (int, erro
 func bindTo(addr netip.AddrPort, kind int, setup func(fd int) error) (int, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	var sa Sockaddr
-	if err := sa.ResolveAddrPort(addr); err != nil {
+	if err := sa.SetAddrPort(addr); err != nil {
 		return NoFD, err
 	}
 	fd, err := Socket(&sa, kind)
