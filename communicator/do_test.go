@@ -29,13 +29,12 @@ func TestDoWaitsForRun(t *testing.T) {
 	ctx := &reporting{Context: context.Background(), asked: make(chan struct{})}
 	go func() { done <- loop.Do(ctx, func() error { return errTest }) }()
 	await(t, ctx.asked, "Do to wait")
-	go func() {
-		if err := loop.Run(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
+	wait := start(t, loop)
 	if err := await(t, done, "Do"); !errors.Is(err, errTest) {
 		t.Errorf("Do answers %v", err)
+	}
+	if err := wait(); err != nil {
+		t.Errorf("Run: %v", err)
 	}
 }
 
