@@ -29,6 +29,7 @@ type handshake struct {
 	accepted bool      // by a listener: the peer speaks first
 	computes bool      // the goroutine has a processor
 	since    time.Time // when it began to wait for the peer; zero: it doesn't
+	end      time.Time // the time limit
 }
 
 type handshakeState uint8
@@ -55,6 +56,7 @@ func (p *Handshakes) begin(loop connection.Loop, t connection.Transport, side fu
 	if limit := time.Now().Add(p.config.Timeout); end.IsZero() || limit.Before(end) {
 		end = limit
 	}
+	h.end = end
 	h.handle, err = loop.Add(h, communicator.Options{Deadline: end, Want: communicator.Read, Priority: p.config.Priority})
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
@@ -75,10 +77,11 @@ func (h *handshake) start() {
 	if p.running >= p.config.Max {
 		h.state = queued
 		p.waiting = append(p.waiting, h)
-		p.makeRoom()
+		h.wantRoom()
 		return
 	}
 	h.state = running
+	h.handle.SetDeadline(h.end)
 	p.running++
 	if len(p.started) > 2*p.running {
 		p.started = slices.DeleteFunc(p.started, func(h *handshake) bool { return h.state != running })
@@ -240,7 +243,23 @@ func (h *handshake) awake(handle *communicator.Handle) error {
 	return nil
 }
 
-func (h *handshake) HandleTimeout(*communicator.Handle) error { return ErrHandshakeTimeout }
+func (h *handshake) HandleTimeout(*communicator.Handle) error {
+	if h.state == queued && time.Now().Before(h.end) {
+		h.wantRoom()
+		return nil
+	}
+	return ErrHandshakeTimeout
+}
+
+// wantRoom asks for a place, now and again later.
+func (h *handshake) wantRoom() {
+	h.pool.makeRoom()
+	if again := time.Now().Add(crowded); again.Before(h.end) {
+		h.handle.SetDeadline(again)
+	} else {
+		h.handle.SetDeadline(h.end)
+	}
+}
 
 // HandleShutdown gives up what was accepted: nothing is lost with it. What is dialled is left to who dials.
 func (h *handshake) HandleShutdown(handle *communicator.Handle) {

@@ -4,6 +4,7 @@ package tcp_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -187,5 +188,23 @@ func TestDialersMax(t *testing.T) {
 	}
 	if most := at.most.Load(); most != 1 {
 		t.Errorf("%d at once, want 1", most)
+	}
+}
+
+// TestCrowded: a peer that begins a handshake and doesn't go on keeps its place only as long as nobody else wants it.
+func TestCrowded(t *testing.T) {
+	r := serveTLS(t, service{shakes: tcp.HandshakeConfig{Max: 1, Timeout: looptest.Patience}})
+	silent := plain(t, r.address)
+	if _, err := silent.Write([]byte{22}); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the first to begin", func() bool { _, begun := r.handshaking(); return begun == 1 })
+	r.goesOn()
+	if err := r.failure(); !errors.Is(err, tcp.ErrCrowded) {
+		t.Errorf("the failure is %v", err)
+	}
+	isOver(t, silent)
+	if done, failed := r.counts(); done != 1 || failed != 1 {
+		t.Errorf("%d done and %d failed, want 1 and 1", done, failed)
 	}
 }
