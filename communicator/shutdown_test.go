@@ -5,9 +5,11 @@ package communicator_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,6 +150,22 @@ func TestShutdownLimit(t *testing.T) {
 		if s.closes != 1 || !errors.Is(s.cause, communicator.ErrClosed) || !errors.Is(s.cause, os.ErrDeadlineExceeded) {
 			t.Errorf("closed %d times, with %v", s.closes, s.cause)
 		}
+	}
+}
+
+// TestShutdownNamesWhoIsLeft: the log says what has held a shutdown up.
+func TestShutdownNamesWhoIsLeft(t *testing.T) {
+	var text strings.Builder
+	loop := newLoop(t, communicator.Config{Logger: slog.New(slog.NewTextHandler(&text, nil))})
+	for _, name := range []string{"first", "second", "third", "fourth"} {
+		add(t, loop, newSteady(t, name, stay), communicator.Options{Name: name})
+	}
+	post(t, loop, func() { loop.Shutdown(time.Millisecond) })
+	if err := runError(t, loop); !errors.Is(err, communicator.ErrShutdownTimeout) {
+		t.Errorf("Run: %v", err)
+	}
+	if log := text.String(); strings.Count(log, "cut short") != 1 || !strings.Contains(log, "sources=4") || !strings.Contains(log, "[first second third]") {
+		t.Errorf("logged %q", log)
 	}
 }
 

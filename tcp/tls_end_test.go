@@ -94,6 +94,29 @@ func TestCloseNotifyAfterPeersEnd(t *testing.T) {
 	}
 }
 
+// TestCloseNotifyWhenIdle: a peer that was idle for too long is told an end, and not cut off.
+func TestCloseNotifyWhenIdle(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version uint16) {
+		r := serveTLS(t, service{
+			config: ofVersion(&tls.Config{SessionTicketsDisabled: true}, version),
+			serve:  into(answering{}, connection.StreamConfig{IdleTimeout: 30 * time.Millisecond}),
+		})
+		raw := &counted{Conn: plain(t, r.address)}
+		conn := tls.Client(raw, r.client())
+		echoes(t, conn)
+		before := raw.read
+		echoes(t, conn)
+		overhead := raw.read - before - len("hello")
+		before = raw.read
+		if text, err := io.ReadAll(conn); err != nil || len(text) > 0 {
+			t.Errorf("read %q, %v", text, err)
+		}
+		if end, want := raw.read-before, overhead+len(tlstest.CloseNotify); end != want {
+			t.Errorf("%d bytes came at the end, want a close_notify of %d", end, want)
+		}
+	})
+}
+
 // TestNewKeyAfterCloseWrite: a peer may ask for a new key of a side that has ended its own; that reads on.
 func TestNewKeyAfterCloseWrite(t *testing.T) {
 	p := newPourer(t, func(s *connection.Stream) error {
