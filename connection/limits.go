@@ -165,7 +165,7 @@ func (l *limits) mayRead(s *Stream, p []byte) []byte {
 		return p
 	}
 	n, next := l.readRate.room(s.Loop().Now())
-	if n == 0 && s.state&closing == 0 {
+	if n == 0 {
 		l.readAt = next
 		s.state |= slowed
 		s.update()

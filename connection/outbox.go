@@ -21,8 +21,8 @@ type letter struct {
 
 func (l *letter) end() uint64 { return l.start + uint64(l.size) }
 
-// outbox is what a Permanent has taken and not delivered: letters that wait for the connection, and behind them, in the
-// order of sending in front of them, those that are in flight.
+// outbox is what a Permanent has taken and not delivered: letters that wait for the connection, and those
+// in flight, which were handed to it before.
 type outbox struct {
 	waiting letters
 	flight  letters

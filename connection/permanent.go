@@ -37,6 +37,7 @@ type Permanent struct {
 	failed   int       // attempts in a row
 	pause    time.Duration
 	ups      uint64
+	most     int // bytes of a message
 	state    permanentState
 	cause    error // of the end
 	reports  logger.Limited
@@ -61,6 +62,7 @@ func NewPermanent(loop Loop, d Dialer, h message.Handler, config PermanentConfig
 	setDefault(&config.MaxInFlight, DefaultMaxInFlight)
 	setDefault(&config.CloseTimeout, DefaultCloseTimeout)
 	p := &Permanent{dialer: d, handler: h, config: config, message: config.Message}
+	p.most = config.Message.Stream.withDefaults().MaxOutput
 	p.message.Opened, p.message.Drained, p.message.Closed = p.opened, p.drained, p.closed
 	var err error
 	p.handle, err = loop.Add((*permanentSource)(p), communicator.Options{Name: config.Name, Priority: config.Message.Stream.Priority})
@@ -145,7 +147,7 @@ func (p *Permanent) size(m *message.Message) (int, error) {
 		return 0, err
 	}
 	size := len(text) - len(*buf) + 1
-	if limit := p.message.Stream.withDefaults().MaxOutput; size > limit {
+	if size > p.most {
 		return 0, ErrOutputLimit
 	}
 	return size, nil

@@ -57,14 +57,13 @@ type ListenConfig struct {
 // The transport is a *Reader, or a *Transport when answers can be written. It stays in the listener's
 // loop: it can't be given to another. ListenConfig.Listener.MaxConnections can't be set; there is one.
 //
-// A writer whose last line has no end joins it with what another writes meanwhile. A shell that writes to a FIFO from which
-// nobody reads waits: timeout 1 sh -c 'echo STOP > /run/demo.fifo'.
+// A writer whose last line has no end joins it with what another writes meanwhile. A shell that writes to
+// a FIFO from which nobody reads waits: timeout 1 sh -c 'echo STOP > /run/demo.fifo'.
 //
-// A FIFO that is not there is made, and removed when the listener is closed; one that a crash has left behind stays, as
-// one that somebody else has made. One that somebody reads
-// from is ErrInUse, another kind of file, also a symbolic link, ErrNotFIFO. To find that somebody, Listen
-// opens the FIFO for writing for a moment: who waits there for a writer then reads the end. Use a folder
-// that only the service may write to.
+// A FIFO that is not there is made, and removed when the listener is closed; one that a crash has left
+// behind stays, as one that somebody else has made. One that somebody reads from is ErrInUse, another kind
+// of file, also a symbolic link, ErrNotFIFO. To find that somebody, Listen opens the FIFO for writing for a
+// moment: who waits there for a writer then reads the end. Use a folder that only the service may write to.
 //
 // It blocks: the owner and the group are looked up, and of several processes that listen in one folder
 // each waits for the others, for a second at most.

@@ -74,7 +74,7 @@ func (p *Handshakes) begin(loop connection.Loop, t connection.Transport, side fu
 func (h *handshake) start() {
 	p := h.pool
 	h.handle.Want(communicator.Nothing)
-	if p.running >= p.config.Max {
+	if len(p.running) >= p.config.Max {
 		h.state = queued
 		p.waiting = append(p.waiting, h)
 		h.wantRoom()
@@ -82,11 +82,7 @@ func (h *handshake) start() {
 	}
 	h.state = running
 	h.handle.SetDeadline(h.end)
-	p.running++
-	if len(p.started) > 2*p.running {
-		p.started = slices.DeleteFunc(p.started, func(h *handshake) bool { return h.state != running })
-	}
-	p.started = append(p.started, h)
+	p.running = append(p.running, h)
 	go h.run(h.handle.Loop())
 }
 
@@ -121,7 +117,7 @@ func (h *handshake) post(loop connection.Loop, f func()) error {
 func (h *handshake) finish(err error) {
 	was := h.state
 	h.state = over
-	h.pool.running--
+	h.pool.running = slices.DeleteFunc(h.pool.running, func(other *handshake) bool { return other == h })
 	defer h.pool.next()
 	if was == orphaned { // it was given up meanwhile
 		_ = h.conn.socket.Close()

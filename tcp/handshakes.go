@@ -48,8 +48,7 @@ type HandshakeConfig struct {
 type Handshakes struct {
 	config     HandshakeConfig
 	processors chan struct{} // one in it for each goroutine that computes
-	running    int
-	started    []*handshake // those that run, and some that have ended, in their order
+	running    []*handshake  // those on a goroutine, in the order of their beginning
 	waiting    []*handshake
 	done       uint64
 	failed     uint64
@@ -106,7 +105,7 @@ func ServeTLS(config *tls.Config, serve connection.Serve, h *Handshakes) connect
 	}
 }
 
-// report tells of an accepted connection that was not secured, or not served.
+// report tells of an accepted connection that was not secured.
 func (p *Handshakes) report(loop connection.Loop, peer net.Addr, err error) {
 	if p.config.Failed != nil {
 		p.config.Failed(peer, err)
@@ -123,7 +122,7 @@ const crowded = time.Second
 func (p *Handshakes) makeRoom() {
 	now := time.Now()
 	var longest *handshake
-	for _, h := range p.started {
+	for _, h := range p.running {
 		if h.state == running && !h.since.IsZero() && now.Sub(h.since) >= crowded && (longest == nil || h.since.Before(longest.since)) {
 			longest = h
 		}
@@ -135,7 +134,7 @@ func (p *Handshakes) makeRoom() {
 
 // next lets those begin that have waited.
 func (p *Handshakes) next() {
-	for p.running < p.config.Max && len(p.waiting) > 0 {
+	for len(p.running) < p.config.Max && len(p.waiting) > 0 {
 		h := p.waiting[0]
 		p.waiting[0] = nil
 		p.waiting = p.waiting[1:]
