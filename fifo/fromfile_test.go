@@ -323,13 +323,14 @@ func (h childHandler) HandleData(s *connection.Stream, data []byte) (int, error)
 	return s.Write(data)
 }
 
-// HandleEOF writes on, though nobody reads any more.
+// HandleEOF writes on, though nobody reads any more, or will soon: what waits meets that.
 func (h childHandler) HandleEOF(s *connection.Stream, _ []byte) error {
-	for {
+	for s.QueuedBytes() == 0 {
 		if _, err := s.Write(make([]byte, 100_000)); err != nil {
 			return nil //nolint:nilerr // the stream ends with it
 		}
 	}
+	return nil
 }
 
 func (h childHandler) HandleClose(_ *connection.Stream, cause error) {
