@@ -49,6 +49,8 @@ type Config struct {
 	// OnSlow is called after a slow callback, on the loop's goroutine, besides the log. h is nil
 	// for a posted function. Nil: only the log.
 	OnSlow func(h *Handle, took time.Duration)
+	// Observer is told of every callback: see package communicator/inspect. Nil: nobody is.
+	Observer Observer
 	// MaxPosted is how many posted functions may wait. Zero: DefaultMaxPosted.
 	MaxPosted int
 }
@@ -59,6 +61,7 @@ type Communicator struct {
 	log     *slog.Logger
 	start   time.Time
 	now     int64 // time since start at the last look at the clock, in nanoseconds
+	began   int64 // when the callback that is running now began
 	yielded int64 // when others could last run on this processor, on the same clock
 	slow    int64
 
@@ -70,6 +73,7 @@ type Communicator struct {
 	generation uint32
 	seq        uint64
 	live       int // handles in the loop
+	keeping    int // those of them that keep it running
 	urgents    int // those of them that are urgent
 	urgent     int // descriptors in the urgent set
 
@@ -84,6 +88,10 @@ type Communicator struct {
 	armed     int64 // when the timer descriptor fires; 0 is never
 	marked    []*Handle
 	closing   []*Handle
+	deferred  []func()
+	after     []func()
+	exits     []func(cause error)
+	observer  Observer
 	woke      bool  // this turn made another goroutine runnable
 	limit     int64 // when a shutdown has to be over; 0 is none
 
@@ -118,6 +126,7 @@ func New(config Config) (_ *Communicator, err error) {
 		epfd: NoFD, urgentfd: NoFD, timerfd: NoFD, wakefd: NoFD,
 		events: make([]sys.Event, whole), bare: map[Source]*Handle{}, beside: map[*Handle]*Handle{},
 	}
+	c.observer = config.Observer
 	c.slow = int64(config.SlowCallback)
 	if c.slow == 0 {
 		c.slow = int64(DefaultSlowCallback)
@@ -164,7 +173,7 @@ func (c *Communicator) closeDescriptors() {
 	}
 }
 
-// Add puts a source into the loop. Its errors are ErrClosed, ErrAdded, ErrNoHandler, ErrNotPointer,
+// Add puts a source into the loop. Its errors are ErrClosed, ErrAdded, ErrNoHandler, ErrNotPointer, ErrRate,
 // and what the kernel says of the descriptor: EBADF, EPERM for a file that can't be waited for,
 // ENOSPC for too many. After an error the source is as it was; it has not been closed.
 func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
@@ -190,8 +199,15 @@ func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 			h.want = h.able()
 		}
 	}
+	var err error
+	if h.extra, err = o.needs(); err != nil {
+		return nil, err
+	}
 	if h.priority < 0 {
 		h.state |= urgent
+	}
+	if o.Background {
+		h.state |= background
 	}
 	if o.Disabled {
 		h.state |= disabled
@@ -201,6 +217,9 @@ func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 	}
 	c.seq++
 	c.live++
+	if !o.Background {
+		c.keeping++
+	}
 	if h.state&urgent != 0 {
 		c.urgents++
 	}
@@ -294,8 +313,8 @@ func (c *Communicator) watch(h *Handle, want Interest) error {
 	return sys.EpollModify(set, fd, want.events(), slot, h.generation)
 }
 
-// Run runs the loop on the calling goroutine. It returns nil when nothing is left (no source and no
-// posted function) or after Stop(nil), Stop's cause, context.Cause when ctx ended, or an error of
+// Run runs the loop on the calling goroutine. It returns nil when nothing is left (no source but those in the
+// background, no posted function, no Hold) or after Stop(nil), Stop's cause, context.Cause when ctx ended, or an error of
 // epoll itself. Then every posted function has run, every source has been closed, and the loop is
 // of no use any more: ErrClosed. A Run within a Run answers ErrRunning.
 func (c *Communicator) Run(ctx context.Context) error {
@@ -310,7 +329,7 @@ func (c *Communicator) Run(ctx context.Context) error {
 	defer cancel()
 	c.now = c.clock()
 	for !c.stopping.Load() {
-		if c.live == 0 && len(c.closing) == 0 && c.posts.closeIfEmpty() {
+		if c.keeping == 0 && len(c.closing) == 0 && len(c.after)+len(c.deferred) == 0 && c.posts.closeIfEmpty() {
 			break
 		}
 		if err := c.turn(); err != nil {
@@ -353,6 +372,9 @@ func (c *Communicator) finish() error {
 	for _, f := range functions {
 		c.runPosted(f)
 	}
+	c.closeRemoved()
+	c.runAfter()
+	c.runExits(cause)
 	c.closeRemoved()
 	c.life.Store(over) // nothing more can be added
 	ended := ErrClosed

@@ -13,8 +13,14 @@
 //	...
 //	err = loop.Run(ctx) // until nothing is left, ctx ends, or somebody calls Stop
 //
-// Most programs add no sources of their own: packages timer, tcp, udp and unixsock bring them. Do
-// not use this package for a handful of blocking connections: goroutines and package net are
+// Most programs add no sources of their own: packages timer, tcp, udp, unixsock and those below connection bring
+// them. A descriptor of any kind is a source in three lines:
+//
+//	loop.Add(communicator.ReadFunc(fd, func(h *communicator.Handle) error {
+//		return drain(fd)
+//	}), communicator.Options{Name: "gpio"})
+//
+// Do not use this package for a handful of blocking connections: goroutines and package net are
 // simpler. Use it where one goroutine is to own the state, where order matters, or where there are
 // very many connections.
 //
@@ -29,10 +35,10 @@
 //     were added. A source that is both readable and due gets HandleRead first, then HandleWrite,
 //     then HandleTimeout.
 //  3. Run the functions that Post queued before this part began.
-//  4. Close what was removed.
+//  4. Close what was removed, and run the functions that AfterTurn has queued.
 //
-// After every callback the deadlines are looked at again, and, while sources of a priority below 0
-// are registered, those sources too. What became ready with a smaller priority than the rest of the
+// After every callback the functions run that it handed to Defer. Then the deadlines are looked at again,
+// and, while sources of a priority below 0 are registered, those sources too. What became ready with a smaller priority than the rest of the
 // turn goes next. So an urgent source, one below 0, waits for one callback and one look. The look
 // at descriptors costs a system call; it is made when [LookInterval] has passed since the last one,
 // times one more than the number of events that one returned: 5 µs while no urgent source is ready,
@@ -50,7 +56,7 @@
 // A Communicator and its Handles belong to the goroutine that calls Run; before Run to the one that
 // calls New. Exactly these may be called from any goroutine:
 //
-//   - [Communicator.Post], [Communicator.Do], [Communicator.Stop], [Communicator.Stopping]
+//   - [Communicator.Post], [Communicator.Do], [Communicator.Hold], [Communicator.Stop], [Communicator.Stopping]
 //
 // The race detector finds other calls; nothing else does.
 //
@@ -71,7 +77,11 @@
 // [Communicator.Shutdown] lets all of them end: those that are a [ShutdownHandler] finish what they have
 // begun, within a limit of time, the others are removed. [Communicator.Stop] is abrupt.
 //
-// A disabled source, and one that wants nothing, is taken out of the epoll set, because the kernel
+// A source whose descriptor is in error or hung up, and which does nothing about it in [MaxFailing] callbacks in a row,
+// is removed with ErrSpinning. One that merely never reads what it is told of keeps the loop busy: its
+// number of calls in [Communicator.Sources] shows it.
+//
+// A disabled source, one that is over its [Rate], and one that wants nothing, is taken out of the epoll set, because the kernel
 // reports a hang-up whether it is wanted or not. A dead peer then costs nothing, and goes unnoticed
 // until the source is enabled again.
 //

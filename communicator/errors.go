@@ -26,6 +26,11 @@ var (
 	// ErrShutdownTimeout is returned by Run when what was asked to end has not within the limit given
 	// to Shutdown; errors.Is(err, os.ErrDeadlineExceeded) holds.
 	ErrShutdownTimeout = fmt.Errorf("communicator: shutdown: %w", os.ErrDeadlineExceeded)
+	// ErrSpinning is the cause of the removal of a source whose descriptor has reported an error or a hang-up
+	// MaxFailing times in a row, and which did nothing about it.
+	ErrSpinning = errors.New("communicator: the descriptor is in error, and its source goes on")
+	// ErrRate is returned by Add for a Rate that is not positive in both parts, and not zero.
+	ErrRate = errors.New("communicator: a rate is a number of events in an interval, both positive")
 	// ErrQueueFull is returned by Post when Config.MaxPosted functions wait.
 	ErrQueueFull = errors.New("communicator: too many posted functions wait")
 )

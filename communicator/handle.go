@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"math/bits"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
@@ -28,8 +29,13 @@ type Handle struct {
 	deadline int64  // on the loop's clock; 0 is none
 	seq      uint64 // order of adding
 	look     uint64 // the look that found it ready
-	entries  uint32 // number of its newest entry in the ready queue; older ones are void
 	calls    uint64
+	spent    int64 // in callbacks
+	active   int64 // when the last callback ended, on the loop's clock
+	extra    *extra
+	entries  uint32 // number of its newest entry in the ready queue; older ones are void
+	longest  uint32 // callback, in microseconds
+	failing  uint32 // callbacks in a row for an error or a hang-up
 
 	generation uint32 // tells this use of the slot from earlier ones
 	seen       uint32 // the look that saw it last, cut
@@ -44,15 +50,20 @@ type Handle struct {
 type state uint16
 
 const (
-	gone     state = 1 << iota // removed or detached: no callback but HandleClose
-	disabled                   // no callback
-	urgent                     // watched in the urgent epoll set
-	ready                      // in the ready queue
-	due                        // its deadline has come
-	marked                     // by MarkReadable
-	detached                   // left by Detach
-	remind                     // in the ready queue by a mark
-	paired                     // another stands beside it
+	gone       state = 1 << iota // removed or detached: no callback but HandleClose
+	disabled                     // no callback
+	urgent                       // watched in the urgent epoll set
+	ready                        // in the ready queue
+	due                          // its deadline has come
+	marked                       // by MarkReadable
+	detached                     // left by Detach
+	remind                       // in the ready queue by a mark
+	paired                       // another stands beside it
+	background                   // doesn't keep the loop running
+	limited                      // has had its events of the interval
+	late                         // its deadline had passed when it was set, or when the source was enabled
+
+	silent = disabled | limited // no callback for now
 )
 
 type ability uint8
@@ -100,7 +111,7 @@ func (h *Handle) Name() string {
 // Active tells whether the source is in the loop.
 func (h *Handle) Active() bool { return h.state&gone == 0 }
 
-// Enabled tells whether the source may be called back.
+// Enabled tells whether the source may be called back; also while its rate keeps it from that.
 func (h *Handle) Enabled() bool { return h.state&(gone|disabled) == 0 }
 
 // standBeside lets the handle be enabled, and have the priority, as another.
@@ -132,10 +143,7 @@ func (h *Handle) SetEnabled(on bool) {
 	}
 	if on {
 		h.state &^= disabled
-		h.schedule()
-		if h.state&marked != 0 {
-			h.loop.marked = append(h.loop.marked, h)
-		}
+		h.resume()
 	} else {
 		again := h.state&ready != 0 && h.state&remind != 0
 		h.discardReported()
@@ -143,11 +151,25 @@ func (h *Handle) SetEnabled(on bool) {
 			h.state |= marked
 		}
 		h.state |= disabled
-		h.loop.deadlines.Remove(&h.node)
+		h.schedule()
 	}
 	h.watch()
 	if other := h.pair(); other != nil {
 		other.SetEnabled(on)
+	}
+}
+
+// SetBackground says whether the source lets Run return although it is in the loop: see
+// Options.Background.
+func (h *Handle) SetBackground(on bool) {
+	if h.state&gone != 0 || on == (h.state&background != 0) {
+		return
+	}
+	h.state ^= background
+	if on {
+		h.loop.keeping--
+	} else {
+		h.loop.keeping++
 	}
 }
 
@@ -201,7 +223,7 @@ func (h *Handle) Want(want Interest) {
 func (h *Handle) able() Interest {
 	able := Nothing
 	if h.can&canRead != 0 {
-		able |= Read
+		able |= Read | Exceptional
 	}
 	if h.can&canWrite != 0 {
 		able |= Write
@@ -212,7 +234,7 @@ func (h *Handle) able() Interest {
 // watch makes epoll agree with what the handle wants.
 func (h *Handle) watch() {
 	want := h.want
-	if h.fd == NoFD || h.state&(gone|disabled) != 0 {
+	if h.fd == NoFD || h.state&(gone|silent) != 0 {
 		want = Nothing
 	}
 	if want == h.watched {
@@ -247,13 +269,52 @@ func (h *Handle) SetDeadline(t time.Time) {
 	h.schedule()
 }
 
-// schedule makes the deadline queue agree with the deadline.
+// schedule makes the deadline queue agree with the deadline, or with the end of the silence that the rate
+// of the source has put on it.
 func (h *Handle) schedule() {
-	if h.deadline == 0 || h.can&canTimeout == 0 || h.state&disabled != 0 {
+	switch {
+	case h.state&limited != 0:
+		h.loop.deadlines.Set(&h.node, h.extra.resume, h)
+	case h.deadline == 0 || h.can&canTimeout == 0 || h.state&disabled != 0:
 		h.loop.deadlines.Remove(&h.node)
+	default:
+		when := h.wake()
+		if h.state &^= late; when <= h.loop.now {
+			h.state |= late
+		}
+		h.loop.deadlines.Set(&h.node, when, h)
+	}
+}
+
+// wake is when the loop is to wake up for the deadline.
+func (h *Handle) wake() int64 {
+	if h.extra == nil || h.extra.slack == 0 {
+		return h.deadline
+	}
+	return roundest(h.deadline, h.extra.slack)
+}
+
+// roundest is the moment from first to first+span that is a multiple of the largest power of two, so that
+// spans which overlap widely have the same.
+func roundest(first, span int64) int64 {
+	last := first + min(span, math.MaxInt64-first)
+	differ := bits.Len64(uint64(first ^ last))
+	if differ == 0 {
+		return first
+	}
+	return last &^ (1<<(differ-1) - 1)
+}
+
+// resume lets the source be called again after a silence.
+func (h *Handle) resume() {
+	if h.state&silent != 0 {
+		h.schedule()
 		return
 	}
-	h.loop.deadlines.Set(&h.node, h.deadline, h)
+	h.schedule()
+	if h.state&marked != 0 {
+		h.loop.marked = append(h.loop.marked, h)
+	}
 }
 
 // MarkReadable lets HandleRead run in the next turn, as if the kernel had found the descriptor
@@ -265,7 +326,7 @@ func (h *Handle) MarkReadable() {
 		return
 	}
 	h.state |= marked
-	if h.state&disabled == 0 {
+	if h.state&silent == 0 {
 		h.loop.marked = append(h.loop.marked, h)
 	}
 }
@@ -342,6 +403,9 @@ func (h *Handle) leave() {
 	if h.state&urgent != 0 {
 		h.loop.urgents--
 	}
+	if h.state&background == 0 {
+		h.loop.keeping--
+	}
 	h.state = gone
 	h.loop.live--
 }
@@ -350,6 +414,9 @@ func (h *Handle) leave() {
 func (h *Handle) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("name", h.Name()), slog.Int("fd", int(h.fd)), slog.Int("priority", int(h.priority)))
 }
+
+// failed is, in what epoll has reported, an error or a hang-up.
+const failed Interest = 1 << 7
 
 // epoll's events for an interest, and the interest that events serve. An error or a hang-up serves
 // both: the handler finds out by its own call.
@@ -360,15 +427,24 @@ func (i Interest) events() (events uint32) {
 	if i&Write != 0 {
 		events |= sys.Writable
 	}
+	if i&Exceptional != 0 {
+		events |= sys.Exceptional
+	}
 	return events
 }
 
 func interestOf(events uint32) (i Interest) {
-	if events&(sys.Readable|sys.HangUp|sys.Failed) != 0 {
+	if events&(sys.HangUp|sys.Failed) != 0 {
+		return Read | Write | Exceptional | failed
+	}
+	if events&sys.Readable != 0 {
 		i |= Read
 	}
-	if events&(sys.Writable|sys.HangUp|sys.Failed) != 0 {
+	if events&sys.Writable != 0 {
 		i |= Write
+	}
+	if events&sys.Exceptional != 0 {
+		i |= Exceptional
 	}
 	return i
 }

@@ -22,8 +22,16 @@ type Stats struct {
 	Slow      uint64        // callbacks reported as slow
 	Closed    uint64        // sources closed
 	Live      int           // sources in the loop
+	Waiting   int           // posted functions that wait
+	Holds     int           // of Hold, not released yet
 	Idle      time.Duration // time spent waiting in the kernel
 	Age       time.Duration // time since New
+
+	// Lag is how late the loop was for its deadlines.
+	Lag Histogram
+	// Busy is how long each turn took after its wait: what is ready at its beginning, and is served last, has
+	// waited that long.
+	Busy Histogram
 }
 
 // Logger is the logger of the loop, for what lives in it.
@@ -33,35 +41,37 @@ func (c *Communicator) Logger() *slog.Logger { return c.log }
 func (c *Communicator) Stats() Stats {
 	s := c.stats
 	s.Live = c.live
+	s.Waiting, s.Holds = c.posts.counts()
 	s.Age = time.Duration(c.clock())
 	return s
 }
 
 // Info is what a loop knows of one of its sources: what it still waits for, and why.
 type Info struct {
-	Name     string
-	Kind     string // the type of the source
-	FD       int    // NoFD if it has none
-	Priority int
-	Enabled  bool
-	Want     Interest
-	Deadline time.Time // zero if it has none
-	Queued   int       // bytes that it holds back for output, if it says so (QueuedBytes() int)
-	Calls    uint64    // callbacks it has had
+	Name       string
+	Kind       string // the type of the source
+	FD         int    // NoFD if it has none
+	Priority   int
+	Enabled    bool
+	Background bool
+	Limited    bool // silent because of its rate
+	Want       Interest
+	Deadline   time.Time     // zero if it has none
+	Queued     int           // bytes that it holds back for output, if it says so (QueuedBytes() int)
+	Read       uint64        // bytes, if it says so (ByteCounts() (read, written uint64))
+	Written    uint64        // bytes, the same
+	Calls      uint64        // callbacks it has had
+	Limits     uint64        // how often its rate has silenced it
+	Spent      time.Duration // in its callbacks
+	Longest    time.Duration // of its callbacks, in full microseconds
+	Active     time.Time     // when its last callback ended; zero if it had none
 }
 
 // String is the source in one line of text.
 func (i Info) String() string {
-	text := fmt.Sprintf("%s (%s): priority %d, ", i.Name, i.Kind, i.Priority)
-	switch {
-	case !i.Enabled:
-		text += "disabled"
-	case i.FD == NoFD && i.Deadline.IsZero():
-		text += "waits for nothing"
-	case i.FD == NoFD:
-		text += "no descriptor"
-	default:
-		text += fmt.Sprintf("fd %d waits for %s", i.FD, i.Want)
+	text := fmt.Sprintf("%s (%s): priority %d, %s", i.Name, i.Kind, i.Priority, i.State())
+	if i.Background {
+		text += ", in the background"
 	}
 	if !i.Deadline.IsZero() {
 		text += fmt.Sprintf(", deadline in %v", time.Until(i.Deadline).Round(time.Microsecond))
@@ -69,7 +79,30 @@ func (i Info) String() string {
 	if i.Queued > 0 {
 		text += fmt.Sprintf(", %d bytes queued", i.Queued)
 	}
-	return text + fmt.Sprintf(", %d calls", i.Calls)
+	if i.Read+i.Written > 0 {
+		text += fmt.Sprintf(", %d bytes read, %d written", i.Read, i.Written)
+	}
+	text += fmt.Sprintf(", %d calls", i.Calls)
+	if !i.Active.IsZero() {
+		text += fmt.Sprintf(" in %v, the longest %v, the last %v ago", i.Spent.Round(time.Microsecond), i.Longest,
+			time.Since(i.Active).Round(time.Microsecond))
+	}
+	return text
+}
+
+// State says what the source waits for, or why it doesn't wait.
+func (i Info) State() string {
+	switch {
+	case !i.Enabled:
+		return "disabled"
+	case i.Limited:
+		return "over its rate"
+	case i.FD == NoFD && i.Deadline.IsZero():
+		return "waits for nothing"
+	case i.FD == NoFD:
+		return "no descriptor"
+	}
+	return fmt.Sprintf("fd %d waits for %s", i.FD, i.Want)
 }
 
 // Sources lists what is in the loop, in the order of adding. Only for use on the loop.
@@ -78,10 +111,21 @@ func (c *Communicator) Sources() []Info {
 	for _, h := range c.handles() {
 		i := Info{
 			Name: h.Name(), Kind: fmt.Sprintf("%T", h.source), FD: int(h.fd), Priority: int(h.priority),
-			Enabled: h.Enabled(), Want: h.want, Deadline: h.Deadline(), Calls: h.calls,
+			Enabled: h.Enabled(), Background: h.state&background != 0, Limited: h.Limited(), Want: h.want,
+			Deadline: h.Deadline(), Calls: h.calls, Spent: time.Duration(h.spent),
+			Longest: time.Duration(h.longest) * time.Microsecond,
+		}
+		if h.active > 0 {
+			i.Active = c.start.Add(time.Duration(h.active))
+		}
+		if h.extra != nil {
+			i.Limits = h.extra.limited
 		}
 		if q, ok := h.source.(queued); ok {
 			i.Queued = q.QueuedBytes()
+		}
+		if b, ok := h.source.(counted); ok {
+			i.Read, i.Written = b.ByteCounts()
 		}
 		list = append(list, i)
 	}

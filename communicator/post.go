@@ -22,6 +22,7 @@ type posts struct {
 	closed    bool
 	cause     error
 
+	holds    atomic.Int32
 	waiting  atomic.Bool // functions is not empty
 	sleeping atomic.Bool // the loop blocks, or is about to: it wants a wake-up
 }
@@ -52,14 +53,20 @@ func (p *posts) giveBack(taken []func()) {
 	p.mu.Unlock()
 }
 
-// closeIfEmpty closes the queue unless a function waits.
+// closeIfEmpty closes the queue unless a function waits, or somebody holds the loop.
 func (p *posts) closeIfEmpty() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.functions) == 0 {
+	if len(p.functions) == 0 && p.holds.Load() == 0 {
 		p.closed = true
 	}
 	return p.closed
+}
+
+func (p *posts) counts() (waiting, holds int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.functions), int(p.holds.Load())
 }
 
 func (p *posts) close() (rest []func(), cause error) {
@@ -77,9 +84,8 @@ func (p *posts) close() (rest []func(), cause error) {
 // meanwhile. Its errors are ErrClosed and ErrQueueFull. It never blocks, and may be called from any
 // goroutine, before Run and on the loop too.
 //
-// A waiting function keeps Run from returning; the mere intention to post does not: while a goroutine
-// is at work whose result is to be posted, something must be in the loop, such as a timer that
-// limits its time.
+// A waiting function keeps Run from returning; the mere intention to post does not: a goroutine that is
+// going to post a result needs a Hold, or something else that is in the loop meanwhile.
 func (c *Communicator) Post(f func()) error {
 	if f == nil {
 		panic("communicator: Post of a nil function")
@@ -99,6 +105,27 @@ func (c *Communicator) Post(f func()) error {
 	}
 	c.wake()
 	return nil
+}
+
+// Hold keeps Run from returning for want of sources until release is called, for a goroutine that is going to
+// post something. Both may be called from any goroutine; release does nothing when it is called again. It doesn't
+// keep Stop from ending the loop, nor Shutdown when its limit has passed. The error is ErrClosed.
+func (c *Communicator) Hold() (release func(), err error) {
+	p := &c.posts
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	p.holds.Add(1)
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.holds.Add(-1)
+		if !p.closed {
+			c.wake()
+		}
+	}), nil
 }
 
 // wake ends the loop's sleep, if it sleeps: of many callers one makes the system call. The caller

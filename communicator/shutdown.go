@@ -13,8 +13,9 @@ import (
 // for its peer's end for a second at most; one that hasn't takes up to its CloseTimeout, so limit should
 // be more than that. A limit of zero or less is Stop(nil). The first limit counts.
 //
-// A source that is a ShutdownHandler is asked to end; any other is removed. What is added to the loop
-// later is not, but the limit ends it too. Signals are given back: a second SIGINT ends the process at
+// A source that is a ShutdownHandler is asked to end; any other is removed, but for those in the background,
+// which stay until the loop ends. What is added to the loop later is not asked, but the limit ends it too, and a
+// Hold as well. Signals are given back: a second SIGINT ends the process at
 // once, as if nobody had asked for it. Only for use on the loop: elsewhere, Post it.
 func (c *Communicator) Shutdown(limit time.Duration) {
 	if limit <= 0 {
@@ -32,7 +33,7 @@ func (c *Communicator) Shutdown(limit time.Duration) {
 		}
 		if s, ok := h.source.(ShutdownHandler); ok {
 			s.HandleShutdown(h)
-		} else {
+		} else if h.state&background == 0 {
 			h.Remove(nil)
 		}
 	}
@@ -43,10 +44,10 @@ func (c *Communicator) giveUp() {
 	const most = 3
 	var names []string
 	for _, h := range c.handles() {
-		if len(names) < most {
+		if h.state&background == 0 && len(names) < most {
 			names = append(names, h.Name())
 		}
 	}
-	c.log.Warn("the shutdown is cut short", "sources", c.live, "first", names)
+	c.log.Warn("the shutdown is cut short", "sources", c.keeping, "first", names, "holds", c.posts.holds.Load())
 	c.Stop(ErrShutdownTimeout)
 }

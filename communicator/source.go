@@ -29,8 +29,8 @@ type Source interface {
 	FD() int
 }
 
-// ReadHandler is a source that is told when its descriptor is readable, has an error or was hung
-// up.
+// ReadHandler is a source that is told when its descriptor is readable, has something exceptional, has an
+// error or was hung up.
 //
 // HandleRead may steer and remove any handle, its own too. An error it returns removes the source
 // with that error as the cause, as a failure; for an orderly end call Handle.Remove(nil).
@@ -69,11 +69,14 @@ type ShutdownHandler interface {
 // Interest is a set of what a descriptor is watched for.
 type Interest uint8
 
-// What a descriptor can be watched for. Nothing is a pause: see Handle.Want.
+// What a descriptor can be watched for. Nothing is a pause: see Handle.Want. Exceptional is what poll(2)
+// calls POLLPRI: a trigger of the kernel's pressure files, an edge of a GPIO line, out-of-band data. It is
+// served by HandleRead.
 const (
-	Nothing Interest = 0
-	Read    Interest = 1
-	Write   Interest = 2
+	Nothing     Interest = 0
+	Read        Interest = 1
+	Write       Interest = 2
+	Exceptional Interest = 4
 )
 
 // String names the interest: "read", "write", "read+write", "nothing".
@@ -84,6 +87,9 @@ func (i Interest) String() string {
 	}
 	if i&Write != 0 {
 		names = append(names, "write")
+	}
+	if i&Exceptional != 0 {
+		names = append(names, "exceptional")
 	}
 	if names == nil {
 		return "nothing"
@@ -103,6 +109,14 @@ type Options struct {
 	Want Interest
 	// Deadline is when HandleTimeout is called. Zero: never.
 	Deadline time.Time
+	// Slack is how much later than its deadline HandleTimeout may be called, so that sources which are due at
+	// about the same time share one wake-up: the loop takes the roundest moment of that span. Zero: none.
+	Slack time.Duration
+	// Rate is how many events the source may have, and in what time. One that has had them gets no callback
+	// until the time is over; what happens meanwhile waits in its descriptor. The zero Rate is no limit.
+	Rate Rate
+	// Background lets Run return although the source is in the loop, and Shutdown leave it there to the end.
+	Background bool
 	// Disabled adds the source without listening to it yet.
 	Disabled bool
 	// Beside is the handle of a source that is one with this, such as the other descriptor of a pair of
@@ -112,5 +126,35 @@ type Options struct {
 	Beside *Handle
 }
 
+// Rate is a number of events in an interval of time.
+type Rate struct {
+	Events   int
+	Interval time.Duration
+}
+
+// ReadFunc is a source of any descriptor, such as an eventfd, a timerfd or a device, that calls f when the
+// descriptor is readable. f has to read it: what is left is told again. The rules for f are those of
+// ReadHandler. The descriptor must be non-blocking; it stays the caller's, who closes it when the source has
+// left the loop.
+func ReadFunc(fd int, f func(h *Handle) error) Source {
+	if f == nil {
+		panic("communicator: ReadFunc of a nil function")
+	}
+	return &readFunc{fd, f}
+}
+
+type readFunc struct {
+	fd int
+	f  func(h *Handle) error
+}
+
+func (r *readFunc) FD() int                    { return r.fd }
+func (r *readFunc) HandleRead(h *Handle) error { return r.f(h) }
+
 // queued is a source that can say how many bytes it holds back, for listings.
 type queued interface{ QueuedBytes() int }
+
+// counted is a source that can say how many bytes it has read and written, for listings.
+type counted interface {
+	ByteCounts() (read, written uint64)
+}

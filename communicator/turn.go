@@ -3,6 +3,7 @@
 package communicator
 
 import (
+	"math"
 	"runtime"
 	"time"
 
@@ -15,10 +16,13 @@ func (c *Communicator) turn() error {
 	if err := c.wait(); err != nil {
 		return err
 	}
+	woken := c.now
 	c.dispatch()
 	c.runPosts()
 	c.closeRemoved()
-	if c.limit > 0 && c.now >= c.limit && c.live > 0 {
+	c.runAfter()
+	c.stats.Busy.add(c.now - woken)
+	if c.limit > 0 && c.now >= c.limit && c.kept() {
 		c.giveUp()
 	}
 	return nil
@@ -64,7 +68,7 @@ func (c *Communicator) beginTurn() {
 		c.ready.dropVoid()
 	}
 	for _, h := range c.marked {
-		if h.state&disabled == 0 {
+		if h.state&silent == 0 {
 			h.state &^= marked
 			h.state |= remind
 			c.enqueue(h, Read, c.turnLook)
@@ -74,11 +78,14 @@ func (c *Communicator) beginTurn() {
 	c.marked = c.marked[:0]
 }
 
+// kept tells whether something keeps the loop running.
+func (c *Communicator) kept() bool { return c.keeping > 0 || c.posts.holds.Load() > 0 }
+
 // fallAsleep prepares for blocking; false if there is a reason not to.
 func (c *Communicator) fallAsleep() bool {
 	c.armTimer()
 	c.posts.sleeping.Store(true)
-	return !c.posts.any() && !c.stopping.Load() && len(c.closing) == 0 && (c.live > 0)
+	return !c.posts.any() && !c.stopping.Load() && len(c.closing) == 0 && len(c.after)+len(c.deferred) == 0 && c.kept()
 }
 
 // armTimer lets the timer descriptor fire at the earliest deadline. When that has moved to later
@@ -186,7 +193,7 @@ func (c *Communicator) queueEvents(events []sys.Event, look uint64) (fresh, urge
 }
 
 func (c *Communicator) enqueue(h *Handle, i Interest, look uint64) {
-	if h.state&(gone|disabled) != 0 {
+	if h.state&(gone|silent) != 0 {
 		return
 	}
 	h.pending |= i
@@ -220,6 +227,10 @@ func (c *Communicator) collectDue(look uint64) {
 		h, ok := c.deadlines.PopDue(c.now)
 		if !ok {
 			return
+		}
+		if h.state&limited != 0 {
+			h.unlimit()
+			continue
 		}
 		h.state |= due
 		c.enqueue(h, Nothing, look)
@@ -256,17 +267,42 @@ func (c *Communicator) serveNext() {
 	h := e.h
 	c.unqueue(h)
 	wasDue := h.state&due != 0
+	inError := h.pending&failed != 0
 	h.state &^= remind
-	if h.take(Read) {
-		c.called(h, h.source.(ReadHandler).HandleRead(h))
+	if h.take(Read | Exceptional) {
+		c.announce(h, CallRead)
+		c.called(h, CallRead, h.source.(ReadHandler).HandleRead(h))
 	}
 	if h.take(Write) {
-		c.called(h, h.source.(WriteHandler).HandleWrite(h))
+		c.announce(h, CallWrite)
+		c.called(h, CallWrite, h.source.(WriteHandler).HandleWrite(h))
 	}
 	if wasDue && h.state&due != 0 {
 		h.state &^= due
+		if h.state&late == 0 {
+			c.stats.Lag.add(c.now - h.wake())
+		}
 		h.deadline = 0
-		c.called(h, h.source.(TimeoutHandler).HandleTimeout(h))
+		c.announce(h, CallTimeout)
+		c.called(h, CallTimeout, h.source.(TimeoutHandler).HandleTimeout(h))
+	}
+	h.minded(inError)
+}
+
+// MaxFailing is how many callbacks in a row a source may have for a descriptor that is in error or hung up
+// before it is removed: it could go on like that for ever, at the cost of a whole processor. A stream that
+// still has data to read at the end of its connection needs some hundred.
+const MaxFailing = 10_000
+
+// minded removes a source that minds no error of its descriptor.
+func (h *Handle) minded(inError bool) {
+	if !inError {
+		h.failing = 0
+		return
+	}
+	h.pending &^= failed
+	if h.failing++; h.failing >= MaxFailing && h.state&gone == 0 {
+		h.Remove(ErrSpinning)
 	}
 }
 
@@ -277,27 +313,51 @@ func (h *Handle) take(i Interest) bool {
 	return taken
 }
 
+// announce is what precedes each callback. h is nil for a function.
+func (c *Communicator) announce(h *Handle, call Call) {
+	c.began = c.now
+	if c.observer != nil {
+		c.observer.BeginCallback(h, call)
+	}
+}
+
 // called is what follows each callback of a source.
-func (c *Communicator) called(h *Handle, err error) {
+func (c *Communicator) called(h *Handle, call Call, err error) {
 	if err != nil {
 		h.fail(err)
 	}
-	h.calls++
 	c.stats.Callbacks++
-	c.between(h)
+	h.calls++
+	c.between(h, call)
+	h.count()
 }
 
 // between is what happens between any two callbacks: the clock is read, a slow callback is
 // reported, and what is urgent is looked for.
-func (c *Communicator) between(h *Handle) {
-	now := c.clock()
+func (c *Communicator) between(h *Handle, call Call) {
+	c.account(h, c.clock())
+	if c.observer != nil {
+		c.observer.EndCallback(h, call, time.Duration(c.now-c.began))
+	}
+	if len(c.deferred) > 0 {
+		c.runDeferred()
+	}
+	c.lookAround()
+}
+
+// account enters what has taken place since the clock was read last.
+func (c *Communicator) account(h *Handle, now int64) {
 	took := now - c.now
 	c.now = now
+	if h != nil {
+		h.spent += took
+		h.active = now
+		h.longest = max(h.longest, uint32(min(took/int64(time.Microsecond), math.MaxUint32)))
+	}
 	if c.slow > 0 && took > c.slow {
 		c.reportSlow(h, time.Duration(took))
 		c.now = c.clock()
 	}
-	c.lookAround()
 }
 
 // lookAround looks for what has become ready and may be urgent.
@@ -338,10 +398,11 @@ func (c *Communicator) runPosts() {
 }
 
 func (c *Communicator) runPosted(f func()) {
+	c.announce(nil, CallFunction)
 	f()
 	c.stats.Posted++
 	c.woke = true // whoever posted may wait for the outcome
-	c.between(nil)
+	c.between(nil, CallFunction)
 }
 
 // closeRemoved closes the sources that were removed, also those that are removed meanwhile.
@@ -349,8 +410,9 @@ func (c *Communicator) closeRemoved() {
 	for i := 0; i < len(c.closing); i++ {
 		h := c.closing[i]
 		c.closing[i] = nil
+		c.announce(h, CallClose)
 		c.close(h)
-		c.between(h)
+		c.between(h, CallClose)
 		c.serveUrgent()
 	}
 	c.closing = c.closing[:0]

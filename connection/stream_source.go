@@ -38,6 +38,8 @@ func (src *streamSource) String() string {
 	return fmt.Sprintf("%T", s.transport)
 }
 
+func (src *streamSource) ByteCounts() (read, written uint64) { return src.received, src.sent }
+
 func (src *streamSource) QueuedBytes() int { return (*Stream)(src).QueuedBytes() }
 
 func (src *streamSource) HandleWrite(*communicator.Handle) error { return (*Stream)(src).flush() }

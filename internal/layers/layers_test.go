@@ -16,15 +16,20 @@ const module = "github.com/eventdispatcher-go/eventdispatcher"
 // its own line or of one above. "x/..." stands for x and all below it, where
 // no entry names a package itself.
 var lines = [][]string{
-	{"internal/sys", "internal/logger", "internal/timerqueue"},
+	{"internal/sys", "internal/logger", "internal/timerqueue", "internal/timerwheel"},
 	{"internal/fileowner"},
 	{"message"},
 	{"message/definition"},
 	{"dispatcher"},
 	{"communicator"},
-	{"timer", "connection/activation", "connection/signals", "connection/filewatch", "connection/procwatch"},
+	{
+		"timer", "connection/activation", "connection/channel", "connection/filewatch", "connection/notify", "connection/pressure",
+		"connection/procwatch", "connection/signals", "connection/worker",
+	},
+	{"communicator/inspect"},
 	{"connection"},
 	{"tcp", "udp", "unixsock", "fifo", "shmconn"},
+	{"connection/command"},
 	{"tools/internal/..."},
 	{"tools/...", "examples/..."},
 }

@@ -16,6 +16,7 @@ const (
 	Writable      = unix.EPOLLOUT
 	HangUp        = unix.EPOLLHUP
 	Failed        = unix.EPOLLERR
+	Exceptional   = unix.EPOLLPRI
 	EdgeTriggered = unix.EPOLLET
 )
 
