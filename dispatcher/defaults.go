@@ -27,6 +27,9 @@ type Service struct {
 	ReopenLogs func() error
 	// Leak is called for LEAK, to report the memory in use.
 	Leak func()
+	// Status is called for STATUS. It returns what the service is doing, in lines for people: see package
+	// communicator/inspect. Nil: STATUS is no default command.
+	Status func() string
 	// Help is called for HELP. It returns the commands to list besides those that have an exact match: those that
 	// patterns and functions stand for.
 	Help func() []string
@@ -44,6 +47,7 @@ type Service struct {
 //	READY                 calls Ready
 //	RESTART               is logged and calls Restart
 //	SERVICE_UNAVAILABLE   does nothing
+//	STATUS                is answered by STATUS_REPORT, with the text of Status; not there without it
 //	any other             is answered by UNKNOWN, with command, unless there is a HandleUnknown
 //
 // Whoever can send a message can send STOP: listen only where those come who may, or give datagrams a secret
@@ -60,8 +64,7 @@ func (mux *Mux) AddDefaults(service Service) error {
 	if service.Name != "" {
 		d.log = d.log.With("service", service.Name)
 	}
-	var added []*match
-	for command, f := range map[string]message.HandlerFunc{
+	commands := map[string]message.HandlerFunc{
 		message.CommandAlive:              d.alive,
 		message.CommandHelp:               d.help,
 		message.CommandInvalid:            d.refused,
@@ -73,7 +76,12 @@ func (mux *Mux) AddDefaults(service Service) error {
 		message.CommandServiceUnavailable: d.nothing,
 		message.CommandStop:               d.stop,
 		message.CommandUnknown:            d.refused,
-	} {
+	}
+	if service.Status != nil {
+		commands[message.CommandStatus] = d.status
+	}
+	var added []*match
+	for command, f := range commands {
 		m, err := compile(Match{Command: command, Priority: PrioritySystem, Handler: f})
 		if err != nil {
 			return err
@@ -134,6 +142,10 @@ func (d *defaults) help(from message.Sender, m *message.Message) error {
 func (d *defaults) refused(_ message.Sender, m *message.Message) error {
 	d.refusals.Log(d.log, slog.LevelError, "a peer refused a message", "reply", m)
 	return nil
+}
+
+func (d *defaults) status(from message.Sender, m *message.Message) error {
+	return answer(from, m.Reply(message.CommandStatusReport).Set(message.ParameterText, d.service.Status()))
 }
 
 func (d *defaults) leak(message.Sender, *message.Message) error {

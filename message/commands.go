@@ -14,6 +14,8 @@ const (
 	CommandRegister           = "REGISTER"            // a service presents itself
 	CommandRestart            = "RESTART"             // restart
 	CommandServiceUnavailable = "SERVICE_UNAVAILABLE" // nobody takes a message that was forwarded
+	CommandStatus             = "STATUS"              // asks a service what it is doing
+	CommandStatusReport       = "STATUS_REPORT"       // the answer to STATUS, with its text
 	CommandStop               = "STOP"                // stop
 	CommandUnknown            = "UNKNOWN"             // a command was not understood
 	CommandUnregister         = "UNREGISTER"          // a service leaves
@@ -26,6 +28,7 @@ const (
 	ParameterMessage        = "message"         // INVALID, UNKNOWN: text for people
 	ParameterMyAddress      = "my_address"      // READY: the address of the receiver as others see it
 	ParameterReason         = "reason"          // RESTART: "upgrade" or "config"
+	ParameterText           = "text"            // STATUS_REPORT: text of several lines for people
 	ParameterReplyTimestamp = "reply_timestamp" // ABSOLUTELY: seconds since 1970, a dot, nanoseconds
 	ParameterSecretCode     = "secret_code"     // any datagram: the secret shared with the server
 	ParameterSerial         = "serial"          // ALIVE, ABSOLUTELY: number chosen by the asker
