@@ -63,6 +63,26 @@ func TestHelpListsWhatTheRecordedProgramListed(t *testing.T) {
 	}
 }
 
+// TestStatus: a service that has nothing to say of its status doesn't know the command.
+func TestStatus(t *testing.T) {
+	for want, service := range map[string]dispatcher.Service{
+		"UNKNOWN command=STATUS": {},
+		`a:b/STATUS_REPORT text="two\nlines; and more"`: {Status: func() string { return "two\nlines; and more" }},
+	} {
+		mux, _ := quiet()
+		if err := mux.AddDefaults(service); err != nil {
+			t.Fatal(err)
+		}
+		text := "<a:b STATUS"
+		if service.Status == nil {
+			text = "STATUS"
+		}
+		if got := strings.Join(dispatch(t, mux, text), "\n"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestServiceHooks(t *testing.T) { synctest.Test(t, testServiceHooks) }
 
 func testServiceHooks(t *testing.T) {
