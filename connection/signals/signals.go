@@ -2,19 +2,32 @@
 
 // Package signals brings the process's signals to a loop.
 //
-// Go delivers signals to goroutines of its own, so the signalfd of other loops can't be used: the
-// runtime would take most of them first. Here a goroutine takes them from os/signal and writes to
-// an eventfd, whose source in the loop has a name and a priority like any other.
+//	signals.Terminate(loop, 10*time.Second, nil, communicator.Options{}) // SIGINT and SIGTERM end the program in order
+//	signals.Hangup(loop, reload, communicator.Options{})                 // SIGHUP has it read its configuration again
 //
-// Do not use it to wait for a signal outside of a loop: os/signal does that.
+// and [Notify] for any others. Each of them is a source in the loop with a name and a priority.
+//
+// Go delivers signals to goroutines of its own, so the signalfd of other loops can't be used: the runtime would
+// take most of them first. Here goroutines, one for each signal, take them from os/signal and write to an eventfd,
+// which the loop watches.
+//
+// A signal is not a queue: what comes twice before the process has taken the first is one, for the kernel and for
+// Go's runtime, and so are realtime signals, which the runtime doesn't count either. What is sure is that after the
+// last signal there is a call.
+//
+// Do not use it to wait for a signal outside of a loop: os/signal does that. Nor for the end of a child: package
+// procwatch knows which one it was.
 package signals
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
@@ -22,19 +35,25 @@ import (
 
 // Signals is a source of signals in a loop. It belongs to the loop's goroutine.
 type Signals struct {
-	handle  *communicator.Handle
-	handler func(sig os.Signal, count int) error
-	set     []os.Signal
-	eventfd int
-	channel chan os.Signal
-	done    chan struct{} // closed when the goroutine has ended
-	pending pending
+	handle   *communicator.Handle
+	handler  func(sig os.Signal, count int) error
+	set      []os.Signal
+	eventfd  int
+	patience int                          // how many signals may come until they are given back; 0: any number
+	channels map[os.Signal]chan os.Signal // one each, or a storm of one would take the room of the others
+	pumps    sync.WaitGroup
+	pending  pending
 }
 
-// pending is what the goroutine has taken and the loop has not seen yet.
+// room is how many of one signal may wait for their goroutine. os/signal drops what finds none, and there is
+// something to tell of then anyway.
+const room = 64
+
+// pending is what the goroutines have taken and the loop has not seen yet.
 type pending struct {
 	mu     sync.Mutex
-	counts []count // in the order in which they came first
+	counts []count // in the order in which they came first; no longer than the set
+	total  int     // that have come at all
 }
 
 type count struct {
@@ -42,18 +61,19 @@ type count struct {
 	n      int
 }
 
-// add counts a signal; true if it is the first that the loop is to be told of.
-func (p *pending) add(sig os.Signal) (first bool) {
+// add counts a signal. first tells whether it is the first that the loop is to be told of.
+func (p *pending) add(sig os.Signal) (first bool, total int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.total++
 	for i := range p.counts {
 		if p.counts[i].signal == sig {
 			p.counts[i].n++
-			return false
+			return false, p.total
 		}
 	}
 	p.counts = append(p.counts, count{sig, 1})
-	return len(p.counts) == 1
+	return len(p.counts) == 1, p.total
 }
 
 func (p *pending) take() []count {
@@ -68,52 +88,98 @@ func (p *pending) take() []count {
 func (p *pending) giveBack(counts []count) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.counts = append(counts, p.counts...)
+	for _, came := range p.counts {
+		if i := slices.IndexFunc(counts, func(c count) bool { return c.signal == came.signal }); i >= 0 {
+			counts[i].n += came.n
+		} else {
+			counts = append(counts, came)
+		}
+	}
+	p.counts = counts
 }
 
-// ErrNoSignals is returned by Notify when it is given no signals.
-var ErrNoSignals = errors.New("signals: none to notify of")
-
-// Notify calls f on the loop's goroutine when one of the signals has come, and takes from them
-// their usual effect on the process. count says how often it has come since the last call; the
-// kernel itself makes one of a signal that comes twice before it was delivered. An error from f
-// removes the source with that cause. The source keeps Run from returning; Close takes it out and
-// gives the signals back.
+// Notify calls f on the loop's goroutine when one of the signals has come, and takes from them their usual effect
+// on the process. count says how often it has come since the last call, as far as the kernel and the runtime have
+// counted. An error from f removes the source with that cause.
+//
+// The source keeps Run from returning, unless Options.Background says otherwise. Close takes it out and gives the
+// signals back, and so does communicator.Shutdown if it isn't in the background. To end a program, use Terminate,
+// and for SIGHUP, Hangup: their sources stay.
+//
+// For SIGURG f is called without reason, too: Go's runtime uses it.
+//
+// Its errors are ErrNoSignals, ErrUncatchable, and those of the loop's Add.
 func Notify(loop *communicator.Communicator, f func(sig os.Signal, count int) error, o communicator.Options, set ...os.Signal) (*Signals, error) {
 	if f == nil {
 		panic("signals: nil function")
 	}
-	if len(set) == 0 {
+	s := &Signals{handler: f, set: slices.Clone(set)}
+	return s.add(loop, (*source)(s), o)
+}
+
+// add puts s into the loop as src and asks for the signals. Nothing of it is left after an error.
+func (s *Signals) add(loop *communicator.Communicator, src communicator.Source, o communicator.Options) (*Signals, error) {
+	if len(s.set) == 0 {
 		return nil, ErrNoSignals // os/signal would take it for all there are
 	}
-	s := &Signals{handler: f, set: set}
+	for _, sig := range s.set {
+		if !catchable(sig) {
+			return nil, fmt.Errorf("%w: %v", ErrUncatchable, sig)
+		}
+	}
 	var err error
 	if s.eventfd, err = sys.EventFD(); err != nil {
 		return nil, err
 	}
-	if s.handle, err = loop.Add((*source)(s), o); err != nil {
+	if s.handle, err = loop.Add(src, o); err != nil {
 		_ = sys.Close(s.eventfd)
 		return nil, err
 	}
-	s.channel = make(chan os.Signal, 64) // os/signal drops what finds no room
-	s.done = make(chan struct{})
-	signal.Notify(s.channel, set...)
-	go func() {
-		defer close(s.done)
-		for sig := range s.channel {
-			if s.pending.add(sig) {
-				_ = sys.Signal(s.eventfd)
-			}
+	s.channels = make(map[os.Signal]chan os.Signal, len(s.set))
+	for _, sig := range s.set {
+		if s.channels[sig] != nil {
+			continue // it was named twice
 		}
-	}()
+		c := make(chan os.Signal, room)
+		s.channels[sig] = c
+		signal.Notify(c, sig)
+		s.pumps.Go(func() { s.pump(c) })
+	}
 	return s, nil
+}
+
+// catchable tells whether os/signal delivers a signal. For others it says nothing, and does nothing.
+func catchable(sig os.Signal) bool {
+	n, ok := sig.(syscall.Signal)
+	if !ok || n < 1 || n > 64 {
+		return false
+	}
+	switch n {
+	case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGPROF, 32, 33, 34,
+		syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP, syscall.SIGSYS, syscall.SIGSTKFLT:
+		return false
+	}
+	return true
+}
+
+// pump takes the signals of one channel, on a goroutine of its own, and wakes the loop.
+func (s *Signals) pump(c <-chan os.Signal) {
+	for sig := range c {
+		first, total := s.pending.add(sig)
+		if s.patience > 0 && total > s.patience {
+			signal.Reset(s.set...)
+			_ = sys.Raise(sig.(syscall.Signal)) // a process may always signal itself
+		}
+		if first {
+			_ = sys.Signal(s.eventfd) // it could only fail with a count near 2^64
+		}
+	}
 }
 
 // Handle is the source's place in its loop.
 func (s *Signals) Handle() *communicator.Handle { return s.handle }
 
-// Close takes the source out of the loop; at the end of the turn the signals have their usual
-// effect again.
+// Close takes the source out of the loop; at the end of the turn the signals have their usual effect again.
 func (s *Signals) Close() { s.handle.Remove(nil) }
 
 // source is a Signals as the loop sees it.
@@ -148,8 +214,10 @@ func (s *source) HandleRead(h *communicator.Handle) error {
 }
 
 func (s *source) Close() error {
-	signal.Stop(s.channel)
-	close(s.channel)
-	<-s.done
+	for _, c := range s.channels {
+		signal.Stop(c)
+		close(c)
+	}
+	s.pumps.Wait()
 	return sys.Close(s.eventfd)
 }
