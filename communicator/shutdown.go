@@ -15,8 +15,8 @@ import (
 //
 // A source that is a ShutdownHandler is asked to end; any other is removed, but for those in the background,
 // which stay until the loop ends. What is added to the loop later is not asked, but the limit ends it too, and a
-// Hold as well. Signals are given back: a second SIGINT ends the process at
-// once, as if nobody had asked for it. Only for use on the loop: elsewhere, Post it.
+// Hold as well. Signals that aren't in the background are given back: the next one has its usual effect. Those of
+// signals.Terminate stay: a second one ends the loop at once. Only for use on the loop: elsewhere, Post it.
 func (c *Communicator) Shutdown(limit time.Duration) {
 	if limit <= 0 {
 		c.Stop(nil)

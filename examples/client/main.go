@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -99,8 +98,7 @@ func run(dialer connection.Dialer, every time.Duration, count int) error {
 	if err != nil {
 		return err
 	}
-	stop := func(os.Signal, int) error { loop.Shutdown(6 * time.Second); return nil }
-	if _, err := signals.Notify(loop, stop, communicator.Options{}, syscall.SIGINT, syscall.SIGTERM); err != nil {
+	if _, err := signals.Terminate(loop, 6*time.Second, nil, communicator.Options{}); err != nil {
 		return err
 	}
 	return loop.Run(context.Background())

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -69,8 +68,7 @@ func run(tcps, udps, paths []string) error {
 		}
 		addrs = append(addrs, d.Addr())
 	}
-	stop := func(os.Signal, int) error { loop.Stop(nil); return nil }
-	if _, err := signals.Notify(loop, stop, communicator.Options{}, syscall.SIGINT, syscall.SIGTERM); err != nil {
+	if _, err := signals.Terminate(loop, 0, nil, communicator.Options{}); err != nil {
 		return err
 	}
 	for _, addr := range addrs {

@@ -5,8 +5,8 @@
 //	go run ./examples/service --tcp 127.0.0.1:4040 --udp 127.0.0.1:4041 --unix /tmp/service.sock
 //	go run ./tools/ed-signal --type tcp --host 127.0.0.1:4040 --reply HELP
 //
-// It answers the default commands (HELP lists them), PING with PONG and the same parameters, and
-// SUM with TOTAL and the sum of its parameters. STOP, SIGINT and SIGTERM end it. Each flag can be
+// It answers the default commands (HELP lists them; STATUS shows what its loop is doing), PING with PONG and the same
+// parameters, and SUM with TOTAL and the sum of its parameters. STOP, SIGINT and SIGTERM end it. Each flag can be
 // repeated; it prints a line for each address once it listens, such as "listening tcp
 // 127.0.0.1:4040".
 package main
@@ -17,13 +17,14 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/communicator/inspect"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/connection/notify"
 	"github.com/eventdispatcher-go/eventdispatcher/connection/signals"
 	"github.com/eventdispatcher-go/eventdispatcher/dispatcher"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
@@ -75,7 +76,7 @@ func run(o options) error {
 	mux := dispatcher.New(dispatcher.Config{Definitions: definitions})
 	mux.HandleFunc("PING", ping)
 	mux.HandleFunc("SUM", sum)
-	err = mux.AddDefaults(dispatcher.Service{Name: o.name, Stop: func(quitting bool) {
+	err = mux.AddDefaults(dispatcher.Service{Name: o.name, Status: inspect.Status(loop), Stop: func(quitting bool) {
 		if !quitting { // a client that goes away sends QUITTING
 			loop.Shutdown(patience)
 		}
@@ -87,14 +88,28 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	stop := func(os.Signal, int) error { loop.Shutdown(patience); return nil }
-	if _, err := signals.Notify(loop, stop, communicator.Options{}, syscall.SIGINT, syscall.SIGTERM); err != nil {
+	if _, err := signals.Terminate(loop, patience, nil, communicator.Options{}); err != nil {
+		return err
+	}
+	if err := tellManager(loop); err != nil {
 		return err
 	}
 	for _, addr := range addrs {
 		fmt.Println("listening", addr.Network(), addr)
 	}
 	return loop.Run(context.Background())
+}
+
+// tellManager says to systemd, if that has started the service, when it is ready, alive and stopping.
+func tellManager(loop *communicator.Communicator) error {
+	n, err := notify.FromEnvironment()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "service:", err) // it works as well without
+	}
+	if err := n.Attach(loop); err != nil {
+		return err
+	}
+	return n.Watchdog(loop, communicator.Options{})
 }
 
 func listen(loop *communicator.Communicator, h message.Handler, o options) (addrs []net.Addr, err error) {

@@ -146,7 +146,7 @@ func testCommands(t *testing.T, program string) {
 			{"DANCE", "UNKNOWN command=DANCE"},
 			{"ALIVE timestamp=now", `INVALID command=ALIVE;message=ALIVE: parameter "timestamp": not a number of seconds, such as 1.5`},
 			{`{"sent-from-service":"b","command":"PING","parameters":{"x":1}}`, "b/PONG x=1"},
-			{"HELP", "COMMANDS list=ALIVE,HELP,INVALID,LEAK,LOG_ROTATE,PING,QUITTING,READY,RESTART,SERVICE_UNAVAILABLE,STOP,SUM,UNKNOWN"},
+			{"HELP", "COMMANDS list=ALIVE,HELP,INVALID,LEAK,LOG_ROTATE,PING,QUITTING,READY,RESTART,SERVICE_UNAVAILABLE,STATUS,STOP,SUM,UNKNOWN"},
 		} {
 			want, err := message.Parse(tt.want)
 			if err != nil {
@@ -159,6 +159,11 @@ func testCommands(t *testing.T, program string) {
 		if m := ask(t, conn, "ALIVE serial=7;timestamp=123"); m.Command() != "ABSOLUTELY" || m.Get("serial") != "7" ||
 			m.Get("timestamp") != "123" || !strings.Contains(m.Get("reply_timestamp"), ".") {
 			t.Errorf("%s: ALIVE was answered with %v", network, m)
+		}
+		if network != "udp" { // a listing is too long for a datagram
+			if m := ask(t, conn, "STATUS"); m.Command() != "STATUS_REPORT" || !strings.Contains(m.Get("text"), "\nNAME ") {
+				t.Errorf("%s: STATUS was answered with %v", network, m)
+			}
 		}
 		// These are taken and not answered.
 		for _, quiet := range []string{"INVALID", "UNKNOWN", "LEAK", "LOG_ROTATE", "QUITTING", "READY", "RESTART", "SERVICE_UNAVAILABLE destination_service=x;unsent_command=Y"} {
