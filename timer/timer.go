@@ -1,10 +1,21 @@
 //go:build linux
 
-// Package timer calls functions after a time, or again and again, on a loop.
+// Package timer calls functions after a time, again and again, or at a date, on a loop.
 //
-// A timer is a source of its own, with a name and a priority; a loop can have any number of them.
-// Adding and stopping one costs O(log n) and no system call. All of it belongs to the loop's
-// goroutine.
+//   - [After]: once, after a time. [Every]: again and again. Each is a source of its own, with a name, a
+//     priority, a switch and a line in the loop's listing. Adding and stopping one costs O(log n) and no
+//     system call.
+//   - [Set]: very many light timers behind one source, such as some for each connection. They share its name
+//     and priority; one has 48 bytes, and starting and stopping it costs the same however many there are.
+//   - [At]: at a date by the wall clock, whose steps it follows, with a descriptor of its own. The others run on
+//     the monotonic clock, as all deadlines of the loop do.
+//
+// With [communicator.Options] Slack a timer of After or Every, or all of a Set, may fire that much later than
+// it is due. Timers whose spans overlap widely then share a wake-up of the process. Slack does not add up: Every
+// stays on its multiples, and Due is without it.
+//
+// All of it belongs to the loop's goroutine: also from callbacks of other sources, timers may be stopped, reset
+// and switched off, and one that was is not called for what it was due in the same turn.
 //
 // A source that already is in the loop needs no timer for its own deadline: see
 // [communicator.Handle.SetDeadline]. A time-out outside of a loop is a matter for package time.
@@ -27,6 +38,9 @@ type Timer struct {
 	every  func(t *Timer, missed int) error
 	period time.Duration
 	due    time.Time
+	fd     int  // of At
+	dated  bool // made by At
+	again  bool // reset since it was called: At
 }
 
 // After calls f once, after d; a d of 0 or less means as soon as the loop comes to it. f is called
@@ -69,6 +83,9 @@ func (t *Timer) add(loop *communicator.Communicator, d time.Duration, o communic
 // Name is the timer's name, for logs and listings.
 func (t *Timer) Name() string { return t.handle.Name() }
 
+// Handle is the timer's place in its loop.
+func (t *Timer) Handle() *communicator.Handle { return t.handle }
+
 // SetPriority changes the timer's priority in the loop.
 func (t *Timer) SetPriority(priority int) { t.handle.SetPriority(priority) }
 
@@ -76,7 +93,8 @@ func (t *Timer) SetPriority(priority int) { t.handle.SetPriority(priority) }
 // switched on.
 func (t *Timer) SetEnabled(on bool) { t.handle.SetEnabled(on) }
 
-// Due is when the timer fires next; within a call, when it ought to have fired.
+// Due is when the timer fires next; within a call, when it ought to have fired. That of At is a time of the wall
+// clock.
 func (t *Timer) Due() time.Time { return t.due }
 
 // Active tells whether the timer is in the loop.
@@ -87,9 +105,12 @@ func (t *Timer) Active() bool { return t.handle.Active() }
 func (t *Timer) Stop() { t.handle.Remove(nil) }
 
 // Reset lets the timer fire after d from now instead of when it would have; a periodic one goes on
-// with its period from there. It returns false, and does nothing, for a timer that has left the
-// loop.
+// with its period from there, and one of At is set to the date that is d from now. It returns false,
+// and does nothing, for a timer that has left the loop.
 func (t *Timer) Reset(d time.Duration) bool {
+	if t.dated {
+		return t.ResetAt(time.Now().Add(d))
+	}
 	if !t.handle.Active() {
 		return false
 	}
@@ -98,7 +119,7 @@ func (t *Timer) Reset(d time.Duration) bool {
 	return true
 }
 
-// source is a Timer as the loop sees it.
+// source is a Timer of After or Every as the loop sees it.
 type source Timer
 
 func (s *source) FD() int { return communicator.NoFD }
