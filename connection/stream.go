@@ -100,6 +100,9 @@ func (s *Stream) look() {
 	if _, ok := s.transport.(consumer); ok {
 		s.state |= minding
 	}
+	if _, ok := s.transport.(stayer); ok {
+		s.state |= steered
+	}
 }
 
 // mustNotBeNil panics for a handler that was forgotten, where it was, as package net/http does.

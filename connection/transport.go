@@ -24,6 +24,7 @@ import (
 //	LocalAddr, RemoteAddr() net.Addr as net.Conn has them
 //	WriteFD() int                    the descriptor for writing, if it is another than FD; Close, and CloseWrite, close it
 //	Consumed(left int) error         told after each frame, or delivery, how many bytes are left
+//	StaysAtShutdown()                its stream is left alone by a shutdown of the loop: whoever made it ends it
 //
 // One that keeps bytes itself, as TLS does, has all of these:
 //
@@ -47,6 +48,8 @@ type addresses interface {
 type writeDescriptor interface{ WriteFD() int }
 
 type consumer interface{ Consumed(left int) error }
+
+type stayer interface{ StaysAtShutdown() }
 
 type keeper interface {
 	Readable() bool

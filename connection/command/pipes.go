@@ -1,0 +1,171 @@
+//go:build linux
+
+package command
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/fifo"
+)
+
+// pipes are the ends of a command's pipes: the command's own until it has started, ours until they are streams.
+type pipes struct {
+	theirs      []*os.File
+	in          connection.Transport
+	out, errOut *outlet
+}
+
+// open makes the pipes that are asked for, and gives the command its ends.
+func (p *pipes) open(process *Process, cmd *exec.Cmd, c *Config) (err error) {
+	if c.Input {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		p.theirs = append(p.theirs, r)
+		if p.in, err = fifo.FromFile(nil, w); err != nil {
+			return err
+		}
+		cmd.Stdin = r
+	}
+	if c.Stdout != nil {
+		if p.out, cmd.Stdout, err = p.output(process); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Combined:
+		cmd.Stderr = cmd.Stdout
+	case c.Stderr != nil:
+		p.errOut, cmd.Stderr, err = p.output(process)
+	}
+	return err
+}
+
+// output makes the pipe of an output.
+func (p *pipes) output(process *Process) (*outlet, io.Writer, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	p.theirs = append(p.theirs, w)
+	t, err := fifo.FromFile(r, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := &outlet{Reader: t.(*fifo.Reader), process: process}
+	process.open++
+	process.outlets = append(process.outlets, o)
+	return o, w, nil
+}
+
+// started closes what is the command's: only then the ends of its pipes are seen.
+func (p *pipes) started() {
+	for _, f := range p.theirs {
+		_ = f.Close()
+	}
+	p.theirs = nil
+}
+
+// close closes what is no stream.
+func (p *pipes) close() {
+	p.started()
+	if p.in != nil {
+		_ = p.in.Close()
+	}
+	for _, o := range []*outlet{p.out, p.errOut} {
+		if o != nil {
+			_ = o.Close()
+		}
+	}
+}
+
+// streams puts the streams on the pipes.
+func (p *pipes) streams(process *Process) (err error) {
+	loop, c := process.handle.Loop(), &process.config
+	if t := p.out; t != nil {
+		p.out = nil // the stream closes it, on an error too
+		if process.stdout, err = connection.NewStream(loop, t, c.Stdout, c.stream("stdout")); err != nil {
+			return err
+		}
+		t.stream = process.stdout
+	}
+	if t := p.errOut; t != nil {
+		p.errOut = nil
+		if process.stderr, err = connection.NewStream(loop, t, c.Stderr, c.stream("stderr")); err != nil {
+			return err
+		}
+		t.stream = process.stderr
+	}
+	if t := p.in; t != nil {
+		p.in = nil
+		process.stdin, err = connection.NewStream(loop, t, (*input)(process), c.inputStream())
+	}
+	return err
+}
+
+// outlet is the transport of an output, which tells the process of its end.
+type outlet struct {
+	*fifo.Reader
+	process *Process
+	stream  *connection.Stream
+	ended   bool // it was read to the end
+}
+
+func (o *outlet) Read(p []byte) (int, error) {
+	n, err := o.Reader.Read(p)
+	if err == io.EOF { //nolint:errorlint // by contract the sentinel itself
+		o.ended = true
+		o.process.outputEnded()
+	}
+	return n, err
+}
+
+func (o *outlet) Close() error {
+	o.process.open--
+	o.process.outputEnded()
+	return o.Reader.Close()
+}
+
+// StaysAtShutdown says that a shutdown of the loop leaves the stream alone: what the command writes while it ends
+// is still read.
+func (o *outlet) StaysAtShutdown() {}
+
+// lifetime is as good as for ever.
+const lifetime = 100 * 365 * 24 * time.Hour
+
+// inputStream is how the stream of the input behaves. Nothing ever comes from there, so it can't be idle.
+func (c *Config) inputStream() connection.StreamConfig {
+	s := c.stream("stdin")
+	s.IdleTimeout = 0
+	if s.CloseTimeout <= 0 {
+		s.CloseTimeout = lifetime
+	}
+	return s
+}
+
+// input is a Process as the handler of its input.
+type input Process
+
+func (i *input) HandleData(_ *connection.Stream, data []byte) (int, error) { return len(data), nil }
+
+func (i *input) HandleDrain(*connection.Stream) error {
+	if i.config.Drain == nil {
+		return nil
+	}
+	return i.config.Drain((*Process)(i))
+}
+
+func (i *input) HandleClose(s *connection.Stream, cause error) {
+	if cause == nil || errors.Is(cause, syscall.EPIPE) || errors.Is(cause, communicator.ErrClosed) {
+		return // the command needn't read all of it
+	}
+	s.Loop().Logger().Warn("the input of a command failed", "source", s.Handle().Name(), "error", cause)
+}

@@ -1,0 +1,293 @@
+//go:build linux
+
+package command
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/connection/procwatch"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+)
+
+// Process is a command that runs, or has run. It belongs to the loop's goroutine, and keeps Run from returning until
+// its Exit was called.
+type Process struct {
+	handle *communicator.Handle
+	watch  *procwatch.Watch
+	cmd    *exec.Cmd
+	config Config
+
+	stdin, stdout, stderr *connection.Stream
+	outlets               []*outlet
+	open                  int // outputs that are not closed
+
+	stopAt, killAt, waitUntil time.Time // zero: never
+	stopped, timedOut, ended  bool
+	event                     procwatch.Event
+}
+
+// Start starts a command. It has to be called on the loop or before Run, and blocks for as long as the kernel takes
+// to make a process. Neither Start, Run nor Wait of the exec.Cmd may be called besides; its ProcessState is set when
+// the command has ended.
+//
+// Its errors are those of Start of the exec.Cmd (exec.ErrNotFound, os.ErrPermission, ...), ErrNotFile, ErrTwice and
+// ErrContext, what the kernel says when there is no descriptor left (EMFILE), and communicator.ErrClosed. Nothing
+// runs then, and nothing is left open. Either way the exec.Cmd can't be used again.
+func Start(loop *communicator.Communicator, cmd *exec.Cmd, config Config) (*Process, error) {
+	config.setDefaults(cmd)
+	if err := config.check(cmd); err != nil {
+		return nil, err
+	}
+	p := &Process{cmd: cmd, config: config}
+	var err error
+	o := communicator.Options{Name: config.Name, Priority: config.Priority}
+	if p.handle, err = loop.Add((*source)(p), o); err != nil {
+		return nil, err
+	}
+	if err = p.start(); err != nil {
+		p.handle.Detach()
+		return nil, fmt.Errorf("command: %s: %w", config.Name, err)
+	}
+	if config.Timeout > 0 {
+		p.stopAt = time.Now().Add(config.Timeout)
+		p.arm()
+	}
+	return p, nil
+}
+
+func (p *Process) start() error {
+	var ends pipes
+	defer ends.close()
+	if err := ends.open(p, p.cmd, &p.config); err != nil {
+		return err
+	}
+	if p.config.Group {
+		ownGroup(p.cmd)
+	}
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	ends.started()
+	err := p.follow()
+	if err == nil {
+		err = ends.streams(p)
+	}
+	if err != nil {
+		p.letGo(err)
+		p.kill()
+	}
+	return err
+}
+
+// follow watches the process.
+func (p *Process) follow() (err error) {
+	o := communicator.Options{Name: p.config.Name + " process", Priority: p.config.Priority}
+	p.watch, err = procwatch.Child(p.handle.Loop(), p.cmd.Process, p.changed, procwatch.Options{Options: o})
+	return err
+}
+
+// letGo ends all that the loop has to do with the process.
+func (p *Process) letGo(cause error) {
+	p.ended = true
+	if p.watch != nil {
+		p.watch.Close()
+	}
+	for _, s := range []*connection.Stream{p.stdin, p.stdout, p.stderr} {
+		if s != nil {
+			s.Abort(cause)
+		}
+	}
+}
+
+// kill kills a process that the loop has let go. It may hang in the kernel, which must not hold up the loop.
+func (p *Process) kill() {
+	if p.config.Group {
+		_ = sys.SignalGroup(p.PID(), syscall.SIGKILL) // if there is nobody any more, all the better
+	}
+	_ = p.cmd.Process.Kill()
+	go func() { _, _ = p.cmd.Process.Wait() }()
+}
+
+// Name is the name given by Config.
+func (p *Process) Name() string { return p.config.Name }
+
+// PID is the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Running tells whether the loop still waits for the end of the process. Its output may be open for longer.
+func (p *Process) Running() bool { return !p.ended }
+
+// TimedOut tells whether Config.Timeout has passed while the process ran.
+func (p *Process) TimedOut() bool { return p.timedOut }
+
+// Stdin is the command's standard input; nil without Config.Input. Its Close is the end of the input, when all that
+// was written has gone; CloseWrite is not. After the command has ended, or has closed its input, Write returns
+// connection.ErrClosed.
+func (p *Process) Stdin() *connection.Stream { return p.stdin }
+
+// Stdout is the command's standard output, to be paused and resumed; nil without Config.Stdout.
+func (p *Process) Stdout() *connection.Stream { return p.stdout }
+
+// Stderr is the command's standard error; nil without Config.Stderr.
+func (p *Process) Stderr() *connection.Stream { return p.stderr }
+
+// Signal sends a signal to the process; with Config.Group to all of its group. It never reaches another process that
+// has got the same number: the error is os.ErrProcessDone when the process has ended, EPERM when it has got another
+// user, and EINVAL for a signal that there is none.
+func (p *Process) Signal(sig syscall.Signal) error {
+	if p.ended {
+		return os.ErrProcessDone
+	}
+	if !p.config.Group {
+		return p.watch.Signal(sig)
+	}
+	// As long as nobody has taken its status, the number of the process belongs to its group.
+	err := sys.SignalGroup(p.PID(), sig)
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+// Stop sends SIGTERM, and SIGKILL if the process has not ended after delay; of 0 or less SIGKILL at once. Once more
+// it can only shorten the delay. To a process that has ended it does nothing. That a signal can't be sent is logged.
+func (p *Process) Stop(delay time.Duration) {
+	if p.ended {
+		return
+	}
+	if delay <= 0 {
+		p.killAt = time.Time{}
+		p.send(syscall.SIGKILL)
+		p.arm()
+		return
+	}
+	if killAt := time.Now().Add(delay); !p.stopped || !p.killAt.IsZero() && killAt.Before(p.killAt) {
+		p.killAt = killAt
+	}
+	if !p.stopped {
+		p.send(syscall.SIGTERM)
+	}
+	p.arm()
+}
+
+func (p *Process) send(sig syscall.Signal) {
+	p.stopped = true
+	if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.handle.Loop().Logger().Warn("a command can't be stopped", "source", p.handle.Name(), "signal", sig, "error", err)
+	}
+}
+
+// changed is told by the watch that the process has ended.
+func (p *Process) changed(_ *procwatch.Watch, e procwatch.Event) error {
+	p.ended, p.event = true, e
+	p.cmd.ProcessState = e.State
+	p.waitUntil = time.Now().Add(p.config.WaitDelay)
+	p.outputEnded() // maybe long ago
+	return nil
+}
+
+// outputEnded is told by an output that it has ended or is closed, which may be what is waited for.
+func (p *Process) outputEnded() {
+	if p.ended {
+		p.handle.SetDeadline(time.Now())
+	}
+}
+
+// arm sets the deadline of a process that runs to what comes first.
+func (p *Process) arm() {
+	next := p.killAt
+	if next.IsZero() || !p.stopAt.IsZero() && p.stopAt.Before(next) {
+		next = p.stopAt
+	}
+	p.handle.SetDeadline(next)
+}
+
+// source is a Process as the loop sees it.
+type source Process
+
+func (s *source) FD() int { return communicator.NoFD }
+
+func (s *source) HandleTimeout(h *communicator.Handle) error {
+	p, now := (*Process)(s), time.Now()
+	if p.ended {
+		return p.finish(now)
+	}
+	if passed(p.stopAt, now) {
+		p.stopAt, p.timedOut = time.Time{}, true
+		p.Stop(p.config.KillDelay)
+	}
+	if passed(p.killAt, now) {
+		p.killAt = time.Time{}
+		p.send(syscall.SIGKILL)
+	}
+	p.arm()
+	return nil
+}
+
+func passed(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
+
+// finish calls Exit, when the outputs are closed.
+func (p *Process) finish(now time.Time) error {
+	if p.open > 0 { // each that closes comes back here
+		late := passed(p.waitUntil, now)
+		for _, o := range p.outlets {
+			switch {
+			case o.ended:
+				o.stream.Abort(nil) // its handler may have kept it, for which there is no use
+			case late:
+				o.stream.Abort(ErrWaitDelay)
+			}
+		}
+		if !late {
+			p.handle.SetDeadline(p.waitUntil)
+		}
+		return nil
+	}
+	if p.stdin != nil {
+		p.stdin.Abort(nil)
+	}
+	p.handle.Remove(nil)
+	if p.config.Exit == nil {
+		return nil
+	}
+	return p.config.Exit(p, p.event)
+}
+
+// HandleShutdown stops the command, and waits for its end. A shutdown takes a watch out of the loop, but not one that
+// is added meanwhile.
+func (s *source) HandleShutdown(h *communicator.Handle) {
+	p := (*Process)(s)
+	if p.ended {
+		return // only its output is waited for
+	}
+	p.watch.Close()
+	if p.config.Leave {
+		h.Remove(nil)
+		return
+	}
+	if err := p.follow(); err != nil {
+		h.Remove(err) // Close kills it
+		return
+	}
+	p.Stop(p.config.KillDelay)
+}
+
+// Close is called when Exit has been, or when the loop ends before.
+func (s *source) Close() error {
+	p := (*Process)(s)
+	if p.ended {
+		return nil
+	}
+	p.letGo(nil)
+	if !p.config.Leave {
+		p.kill()
+	}
+	return nil
+}
