@@ -125,3 +125,47 @@ func tested(t *testing.T, exported map[string]map[string]bool) {
 		}
 	}
 }
+
+// TestReadmeExamples: for each kind of source that the README lists, its package has an example that shows it.
+func TestReadmeExamples(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Every event\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	shown := map[string]map[string]bool{} // the names in the examples, by the package's name
+	for _, p := range project(t) {
+		shown[path.Base(p.dir)] = inExamples(p)
+	}
+	shown["Communicator"] = shown["communicator"]
+	found := 0
+	for _, match := range regexp.MustCompile("`([A-Za-z]+)\\.([A-Z][A-Za-z]*)`").FindAllStringSubmatch(section, -1) {
+		found++
+		if names, ours := shown[match[1]]; ours && !names[match[2]] {
+			t.Errorf("the README lists %s.%s, which no example of its package shows", match[1], match[2])
+		}
+	}
+	if found < 20 {
+		t.Errorf("found %d sources: the README must look otherwise than this test expects", found)
+	}
+}
+
+// inExamples are the names that the examples of a package use.
+func inExamples(p pkg) map[string]bool {
+	names := map[string]bool{}
+	for _, f := range p.files {
+		for _, decl := range f.tree.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); !ok || !f.test || !strings.HasPrefix(fn.Name.Name, "Example") {
+				continue
+			}
+			ast.Inspect(decl, func(n ast.Node) bool {
+				if id, ok := n.(*ast.Ident); ok {
+					names[id.Name] = true
+				}
+				return true
+			})
+		}
+	}
+	return names
+}
