@@ -92,7 +92,9 @@ type Communicator struct {
 	after     []func()
 	exits     []func(cause error)
 	observer  Observer
+	observed  bool  // it was told of the beginning of the callback that is running now
 	woke      bool  // this turn made another goroutine runnable
+	counted   bool  // Continue has counted all that the callback which is running now has served
 	limit     int64 // when a shutdown has to be over; 0 is none
 
 	life     atomic.Int32
@@ -385,6 +387,7 @@ func (c *Communicator) finish() error {
 		h.Remove(ended)
 	}
 	c.closeRemoved()
+	c.runAfter() // what the last closings have left
 	c.closeDescriptors()
 	return cause
 }

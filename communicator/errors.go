@@ -27,7 +27,7 @@ var (
 	// to Shutdown; errors.Is(err, os.ErrDeadlineExceeded) holds.
 	ErrShutdownTimeout = fmt.Errorf("communicator: shutdown: %w", os.ErrDeadlineExceeded)
 	// ErrSpinning is the cause of the removal of a source whose descriptor has reported an error or a hang-up
-	// MaxFailing times in a row, and which did nothing about it.
+	// MaxFailing times in a row, and which neither did anything about it nor read what was left.
 	ErrSpinning = errors.New("communicator: the descriptor is in error, and its source goes on")
 	// ErrRate is returned by Add for a Rate that is not positive in both parts, and not zero.
 	ErrRate = errors.New("communicator: a rate is a number of events in an interval, both positive")

@@ -279,7 +279,7 @@ func (h *Handle) schedule() {
 		h.loop.deadlines.Remove(&h.node)
 	default:
 		when := h.wake()
-		if h.state &^= late; when <= h.loop.now {
+		if h.state &^= late; when <= h.loop.clock() {
 			h.state |= late
 		}
 		h.loop.deadlines.Set(&h.node, when, h)
@@ -298,10 +298,7 @@ func (h *Handle) wake() int64 {
 // spans which overlap widely have the same.
 func roundest(first, span int64) int64 {
 	last := first + min(span, math.MaxInt64-first)
-	differ := bits.Len64(uint64(first ^ last))
-	if differ == 0 {
-		return first
-	}
+	differ := bits.Len64(uint64((first - 1) ^ last)) // never 0: last is more than first-1
 	return last &^ (1<<(differ-1) - 1)
 }
 
@@ -319,15 +316,23 @@ func (h *Handle) resume() {
 
 // MarkReadable lets HandleRead run in the next turn, as if the kernel had found the descriptor
 // readable. It is for a source that has read more than it could handle in one go, and for one
-// without a descriptor. The mark of a disabled source waits until it is enabled; that of a source
-// which does not want to read when its turn comes is lost.
+// without a descriptor. If the source is urgent it runs in this turn, as soon as nothing more important is
+// ready. The mark of a disabled source waits until it is enabled; that of a source which does not want to
+// read when its turn comes is lost.
 func (h *Handle) MarkReadable() {
 	if h.state&(gone|marked) != 0 || h.can&canRead == 0 {
 		return
 	}
+	c := h.loop
+	if h.state&(urgent|silent) == urgent && c.life.Load() == running {
+		c.look++
+		h.state |= remind
+		c.enqueue(h, Read, c.look)
+		return
+	}
 	h.state |= marked
 	if h.state&silent == 0 {
-		h.loop.marked = append(h.loop.marked, h)
+		c.marked = append(c.marked, h)
 	}
 }
 

@@ -27,7 +27,8 @@ type Stats struct {
 	Idle      time.Duration // time spent waiting in the kernel
 	Age       time.Duration // time since New
 
-	// Lag is how late the loop was for its deadlines.
+	// Lag is how late the loop was for its deadlines, but for those that had passed when they were set, or when
+	// their source was enabled.
 	Lag Histogram
 	// Busy is how long each turn took after its wait: what is ready at its beginning, and is served last, has
 	// waited that long.

@@ -12,11 +12,18 @@ const maxDeferred = 1024
 // done once, though many parts of a callback ask for it. Functions run in the order of Defer. Those that
 // deferred functions defer run as well, up to 1024 of them; what is left then runs after the turn. Only for
 // use on the loop; before Run it is AfterTurn.
-func (c *Communicator) Defer(f func()) { c.deferred = append(c.deferred, notNil(f)) }
+func (c *Communicator) Defer(f func()) {
+	if c.life.Load() == fresh {
+		c.AfterTurn(f)
+		return
+	}
+	c.deferred = append(c.deferred, notNil(f))
+}
 
 // AfterTurn lets f run on the loop at the end of this turn, when everything that was ready has been served and
 // what was removed is closed. What f hands to AfterTurn runs after the next turn, which then doesn't wait
-// for anything. Only for use on the loop.
+// for anything. What is left when the loop has ended and closed its sources runs then; what that hands on is
+// dropped. Only for use on the loop.
 func (c *Communicator) AfterTurn(f func()) { c.after = append(c.after, notNil(f)) }
 
 // AtExit lets f run when the loop ends, with what Run is going to return: after the functions that were posted,
@@ -78,6 +85,7 @@ func (c *Communicator) runExits(cause error) {
 		f := c.exits[last]
 		c.exits = c.exits[:last]
 		c.runFunction(func() { f(cause) })
+		c.runDeferred()
 	}
 }
 
@@ -86,7 +94,7 @@ func (c *Communicator) runFunction(f func()) {
 	c.announce(nil, CallFunction)
 	f()
 	c.account(nil, c.clock())
-	if c.observer != nil {
+	if c.observed {
 		c.observer.EndCallback(nil, CallFunction, time.Duration(c.now-c.began))
 	}
 }

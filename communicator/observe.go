@@ -17,8 +17,9 @@ type Observer interface {
 	EndCallback(h *Handle, call Call, took time.Duration)
 }
 
-// SetObserver sets who is told of every callback; nil for nobody. Only for use on the loop.
-func (c *Communicator) SetObserver(o Observer) { c.observer = o }
+// SetObserver sets who is told of every callback from the next one on; nil for nobody. The observer before
+// isn't told of the end of the callback that is running now. Only for use on the loop.
+func (c *Communicator) SetObserver(o Observer) { c.observer, c.observed = o, false }
 
 // Call is a kind of callback.
 type Call uint8
@@ -47,7 +48,7 @@ func (c Call) String() string {
 	return "function"
 }
 
-// buckets of a Histogram: the last one begins at 137 s.
+// buckets of a Histogram: the last one begins at 69 s.
 const buckets = 38
 
 // Histogram counts durations by powers of two: the i-th bucket those below 2^i ns, and not below half of that. The

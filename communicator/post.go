@@ -136,6 +136,11 @@ func (c *Communicator) wake() {
 	}
 }
 
+// Yield lets other goroutines run before the loop waits the next time: for a callback that has made one runnable,
+// by sending to its channel for instance. Else that goroutine may wait for some 70 µs, until the runtime sees that the
+// loop's system call blocks. After a posted function the loop yields by itself. Only for use on the loop.
+func (c *Communicator) Yield() { c.woke = true }
+
 // Do runs f on the loop's goroutine and returns its error. If ctx ends before f begins, f never
 // runs and Do returns context.Cause; once f has begun Do waits for it. Its own errors are those of
 // Post, and ErrOnLoop. Do waits for Run to be called if it has not been.

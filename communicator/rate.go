@@ -2,16 +2,20 @@
 
 package communicator
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // extra is what few handles have.
 type extra struct {
 	slack   int64
 	rate    Rate
-	began   int64  // when the interval of the rate began, on the loop's clock
+	began   int64  // when the interval of the rate began, with its first event, on the loop's clock
 	events  int    // since then
 	resume  int64  // when a limited source is called again
 	limited uint64 // how often it was limited
+	unread  int    // bytes that waited when the source last had MaxFailing callbacks
 }
 
 // needs is what the options want of a handle beyond the ordinary; nil if nothing.
@@ -32,7 +36,7 @@ func (h *Handle) count() {
 		return
 	}
 	now := h.loop.now
-	if interval := int64(x.rate.Interval); now-x.began >= interval {
+	if x.events == 0 || now-x.began >= int64(x.rate.Interval) {
 		x.began, x.events = now, 0
 	}
 	x.events++
@@ -40,7 +44,7 @@ func (h *Handle) count() {
 		return
 	}
 	x.limited++
-	x.resume = x.began + int64(x.rate.Interval)
+	x.resume = x.began + min(int64(x.rate.Interval), math.MaxInt64-x.began)
 	again := h.state&ready != 0 && h.state&remind != 0
 	h.discardReported()
 	if again {
@@ -70,7 +74,8 @@ const slice = 100 * time.Microsecond
 // Continue is for a source that serves many things in one callback, such as all values of a queue. Asked
 // between two of them, it tells whether to go on: false when something more important is ready, when the
 // callback has had its time (100 µs), when the source has reached its rate, or when it has been disabled or
-// removed. The source then keeps the rest, calls MarkReadable or sets its deadline to now, and returns. Each thing
+// removed. The source then keeps the rest and returns, after it has set its deadline to now; with MarkReadable the rest
+// would wait for the next turn, behind what is less important, unless the source is urgent. Each thing
 // counts as a callback in the statistics and for the rate.
 func (h *Handle) Continue() bool {
 	c := h.loop
@@ -82,12 +87,16 @@ func (h *Handle) Continue() bool {
 	h.calls++
 	c.account(h, now)
 	h.count()
-	if h.state&(gone|silent) != 0 || now-c.began > int64(slice) {
-		return false
-	}
+	on := h.state&(gone|silent) == 0 && now-c.began <= int64(slice) && !c.urges(h)
+	c.counted = !on
+	return on
+}
+
+// urges tells whether something more important than the source is ready.
+func (c *Communicator) urges(h *Handle) bool {
 	c.lookAround()
 	for len(c.ready) > 0 && c.ready[0].void() {
 		c.ready.pop()
 	}
-	return len(c.ready) == 0 || c.ready[0].priority >= h.priority
+	return len(c.ready) > 0 && c.ready[0].priority < h.priority
 }

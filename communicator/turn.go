@@ -22,7 +22,7 @@ func (c *Communicator) turn() error {
 	c.closeRemoved()
 	c.runAfter()
 	c.stats.Busy.add(c.now - woken)
-	if c.limit > 0 && c.now >= c.limit && c.kept() {
+	if c.limit > 0 && c.now >= c.limit && (c.kept() || c.posts.any() || len(c.after) > 0) {
 		c.giveUp()
 	}
 	return nil
@@ -290,8 +290,8 @@ func (c *Communicator) serveNext() {
 }
 
 // MaxFailing is how many callbacks in a row a source may have for a descriptor that is in error or hung up
-// before it is removed: it could go on like that for ever, at the cost of a whole processor. A stream that
-// still has data to read at the end of its connection needs some hundred.
+// before it is removed, unless it has read some of what is left there: it could go on like that for ever, at the
+// cost of a whole processor. A stream that has data to read at the end of its connection needs some hundred.
 const MaxFailing = 10_000
 
 // minded removes a source that minds no error of its descriptor.
@@ -301,7 +301,16 @@ func (h *Handle) minded(inError bool) {
 		return
 	}
 	h.pending &^= failed
-	if h.failing++; h.failing >= MaxFailing && h.state&gone == 0 {
+	if h.failing++; h.failing < MaxFailing || h.state&gone != 0 {
+		return
+	}
+	h.failing = 0
+	if h.extra == nil {
+		h.extra = &extra{}
+	}
+	before := h.extra.unread
+	h.extra.unread = sys.Unread(int(h.fd))
+	if h.extra.unread == 0 || h.extra.unread == before {
 		h.Remove(ErrSpinning)
 	}
 }
@@ -316,7 +325,9 @@ func (h *Handle) take(i Interest) bool {
 // announce is what precedes each callback. h is nil for a function.
 func (c *Communicator) announce(h *Handle, call Call) {
 	c.began = c.now
+	c.counted = false
 	if c.observer != nil {
+		c.observed = true
 		c.observer.BeginCallback(h, call)
 	}
 }
@@ -326,17 +337,22 @@ func (c *Communicator) called(h *Handle, call Call, err error) {
 	if err != nil {
 		h.fail(err)
 	}
-	c.stats.Callbacks++
-	h.calls++
+	counted := c.counted // by Continue, when it told the callback to end
+	if !counted {
+		c.stats.Callbacks++
+		h.calls++
+	}
 	c.between(h, call)
-	h.count()
+	if !counted {
+		h.count()
+	}
 }
 
 // between is what happens between any two callbacks: the clock is read, a slow callback is
 // reported, and what is urgent is looked for.
 func (c *Communicator) between(h *Handle, call Call) {
 	c.account(h, c.clock())
-	if c.observer != nil {
+	if c.observed {
 		c.observer.EndCallback(h, call, time.Duration(c.now-c.began))
 	}
 	if len(c.deferred) > 0 {

@@ -66,7 +66,7 @@ func TestHelpListsWhatTheRecordedProgramListed(t *testing.T) {
 // TestStatus: a service that has nothing to say of its status doesn't know the command.
 func TestStatus(t *testing.T) {
 	for want, service := range map[string]dispatcher.Service{
-		"UNKNOWN command=STATUS": {},
+		"UNKNOWN command=STATUS":                        {},
 		`a:b/STATUS_REPORT text="two\nlines; and more"`: {Status: func() string { return "two\nlines; and more" }},
 	} {
 		mux, _ := quiet()

@@ -20,7 +20,6 @@ type Inbox[T any] struct {
 	f      func(T) error
 	bell   sys.Bell
 	handle *communicator.Handle
-	yield  yield
 	failed func(cause error) // for a pair; nil if there is none
 }
 
@@ -105,7 +104,7 @@ func (s *inboxSource[T]) HandleRead(h *communicator.Handle) error {
 		}
 		done, err := s.handleSome(h, some, first)
 		if s.queue.handled(done) {
-			s.yield.after(h.Loop())
+			h.Loop().Yield()
 		}
 		if err != nil {
 			return err

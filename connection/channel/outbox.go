@@ -20,7 +20,6 @@ type Outbox[T any] struct {
 	bell       sys.Bell
 	background bool
 	handle     *communicator.Handle
-	yield      yield
 }
 
 // NewOutbox adds an outbox to a loop.
@@ -63,7 +62,7 @@ func (out *Outbox[T]) Put(v T) error {
 	}
 	q.mu.Unlock()
 	if woke {
-		out.yield.after(out.handle.Loop())
+		out.handle.Loop().Yield()
 	}
 	if wait && !out.background {
 		out.handle.SetBackground(false)

@@ -26,7 +26,6 @@ package worker
 import (
 	"container/list"
 	"context"
-	"runtime"
 	"sync"
 	"time"
 
@@ -69,8 +68,6 @@ type Pool struct {
 	open       list.List // *Task, whose callbacks are still to come, in the order of Do
 	results    []*Task   // taken from finished
 	next       int       // of the results
-	yielding   bool      // planned for the end of the turn
-	yield      func()
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 
@@ -103,10 +100,6 @@ func newPool(loop *communicator.Communicator, c Config) (*Pool, error) {
 	}
 	p := &Pool{workers: c.Workers, limit: c.Workers + max(0, c.Queue), background: c.Background}
 	p.more = sync.NewCond(&p.mu)
-	p.yield = func() {
-		p.yielding = false
-		runtime.Gosched()
-	}
 	var err error
 	if p.bell, err = sys.NewBell(); err != nil {
 		return nil, err
@@ -191,10 +184,7 @@ func (p *Pool) submit(w work) (*Task, error) {
 	if !p.background {
 		p.handle.SetBackground(false)
 	}
-	if !p.yielding { // a loop that sleeps would keep the worker's processor for some 70 µs
-		p.yielding = true
-		p.handle.Loop().AfterTurn(p.yield)
-	}
+	p.handle.Loop().Yield()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t.wait = p.queue.PushBack(t)

@@ -142,6 +142,15 @@ func LockFolder(path string) (unlock func(), err error) {
 	}
 }
 
+// Unread is how many bytes wait in a descriptor to be read; 0 also where the kernel doesn't say.
+func Unread(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // OpenReserve opens a descriptor that means nothing, to have one to give up when none is left.
 func OpenReserve() (fd int, err error) {
 	err = retry("open", func() (err error) {
