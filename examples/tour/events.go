@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"syscall"
 	"time"
@@ -35,6 +34,34 @@ func (t *tour) periodic(message.Handler) error {
 
 func (t *tour) urgent(message.Handler) error {
 	return t.every("urgent timer, 1 ms, lateness", time.Millisecond, communicator.PriorityUrgent)
+}
+
+// date lets timers fire at a moment of the wall clock.
+func (t *tour) date(message.Handler) error {
+	r := t.row("timer at a date, lateness", 10)
+	for i := range r.want {
+		_, err := timer.At(t.loop, time.Now().Add(time.Duration(i)*10*time.Millisecond), func(tm *timer.Timer) error {
+			t.saw(r, time.Since(tm.Due()))
+			return nil
+		}, communicator.Options{})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set has very many timers behind one source.
+func (t *tour) set(message.Handler) error {
+	r := t.row("light timer of a set, lateness", 10_000)
+	set, err := timer.NewSet(t.loop, communicator.Options{Name: "set"})
+	if err != nil {
+		return err
+	}
+	for i := range r.want {
+		set.After(time.Duration(i)*50*time.Microsecond, func(e *timer.Entry) { t.saw(r, time.Since(e.Due())) })
+	}
+	return nil
 }
 
 func (t *tour) every(name string, period time.Duration, priority int) error {
@@ -74,23 +101,4 @@ func (t *tour) signals(message.Handler) error {
 		return err
 	}
 	return send()
-}
-
-// posts lets another goroutine ask the loop for something, and wait for the answer.
-func (t *tour) posts(message.Handler) error {
-	r := t.row("Do from another goroutine", 500)
-	go func() {
-		for range r.want {
-			asked := time.Now()
-			err := t.loop.Do(context.Background(), func() error {
-				t.saw(r, time.Since(asked))
-				return nil
-			})
-			if err != nil {
-				t.loop.Stop(err)
-				return
-			}
-		}
-	}()
-	return nil
 }

@@ -1,7 +1,8 @@
 //go:build linux
 
 // Command tour shows what one loop does. It starts a message service on every transport there is,
-// talks to itself over each, lets timers fire and signals come, and prints what it saw:
+// talks to itself over each, lets timers fire, signals come, children end, files change and goroutines work, and prints
+// what it saw:
 //
 //	go run ./examples/tour
 //
@@ -35,6 +36,9 @@ type tour struct {
 	open int          // rows that still wait for something
 	last *row         // STOP, which ends the tour
 	stop func() error // sends it
+
+	notes  []string // what people should know besides
+	atExit bool     // the function that was to run at the end has run
 }
 
 func main() {
@@ -67,11 +71,17 @@ func run() (err error) {
 	}
 	ended := t.loop.Run(context.Background())
 	fmt.Print(t.table())
+	for _, note := range t.notes {
+		fmt.Println("note:", note)
+	}
 	s := t.loop.Stats()
 	fmt.Printf("\none goroutine, %v: %d turns, %d callbacks, %d sources opened and closed, idle %.0f %% of the time\n",
 		time.Since(start).Round(time.Millisecond), s.Turns, s.Callbacks, s.Closed, 100*float64(s.Idle)/float64(s.Age))
-	if ended != nil {
+	switch {
+	case ended != nil:
 		return ended
+	case !t.atExit:
+		return errors.New("the function for the end of the loop has not run")
 	}
 	return t.missing()
 }
@@ -84,7 +94,8 @@ func (t *tour) begin() error {
 	}
 	for _, start := range []func(message.Handler) error{
 		t.tcp, t.tls, t.udp, t.unix, t.unixDatagrams, t.unixPackets, t.fifos, t.pipes, t.socketPair, t.echo,
-		t.oneShot, t.periodic, t.urgent, t.signals, t.posts,
+		t.oneShot, t.periodic, t.urgent, t.date, t.set, t.limited, t.signals, t.machine, t.child, t.anyProcess, t.command, t.files,
+		t.posts, t.pair, t.pool, t.descriptor, t.functions, t.memory, t.manager, t.status,
 	} {
 		if err := start(service); err != nil {
 			return err
@@ -107,6 +118,11 @@ func (t *tour) service() (message.Handler, error) {
 	}})
 	t.last = stopped
 	return mux, err
+}
+
+// note keeps a line for below the table.
+func (t *tour) note(format string, args ...any) {
+	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
 func (t *tour) path(name string) string { return filepath.Join(t.dir, name) }
