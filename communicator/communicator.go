@@ -93,6 +93,7 @@ type Communicator struct {
 	exits     []func(cause error)
 	observer  Observer
 	observed  bool  // it was told of the beginning of the callback that is running now
+	finishing bool  // nothing can be added any more
 	woke      bool  // this turn made another goroutine runnable
 	counted   bool  // Continue has counted all that the callback which is running now has served
 	limit     int64 // when a shutdown has to be over; 0 is none
@@ -182,7 +183,8 @@ func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 	if source == nil {
 		panic("communicator: Add of a nil source")
 	}
-	if c.life.Load() == over {
+	c.mustBeMade()
+	if c.life.Load() == over || c.finishing {
 		return nil, ErrClosed
 	}
 	h := &Handle{
@@ -210,6 +212,9 @@ func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 	}
 	if o.Background {
 		h.state |= background
+	}
+	if o.Essential {
+		h.state |= essential
 	}
 	if o.Disabled {
 		h.state |= disabled
@@ -357,7 +362,15 @@ func (c *Communicator) Close() error {
 	return nil
 }
 
+// mustBeMade panics for a loop that New has not made.
+func (c *Communicator) mustBeMade() {
+	if c.bare == nil {
+		panic("communicator: a loop is made by New")
+	}
+}
+
 func (c *Communicator) begin() error {
+	c.mustBeMade()
 	if c.life.CompareAndSwap(fresh, running) {
 		return nil
 	}
@@ -376,6 +389,7 @@ func (c *Communicator) finish() error {
 	}
 	c.closeRemoved()
 	c.runAfter()
+	c.finishing = true
 	c.runExits(cause)
 	c.closeRemoved()
 	c.life.Store(over) // nothing more can be added

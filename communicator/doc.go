@@ -56,7 +56,8 @@
 // A Communicator and its Handles belong to the goroutine that calls Run; before Run to the one that
 // calls New. Exactly these may be called from any goroutine:
 //
-//   - [Communicator.Post], [Communicator.Do], [Communicator.Hold], [Communicator.Stop], [Communicator.Stopping]
+//   - [Communicator.Post], [Communicator.Do], [Communicator.Hold], [Communicator.Stop], [Communicator.Stopping],
+//     [Communicator.OnLoop]
 //
 // The race detector finds other calls; nothing else does.
 //

@@ -5,13 +5,14 @@ package communicator
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/closed"
 )
 
 var (
 	// ErrClosed is returned by a loop that has ended; errors.Is(err, net.ErrClosed) holds.
-	ErrClosed = fmt.Errorf("communicator: the loop has ended: %w", net.ErrClosed)
+	ErrClosed = closed.New("communicator: the loop has ended")
 	// ErrRunning is returned by Run and Close while the loop runs, also within a callback.
 	ErrRunning = errors.New("communicator: the loop is running")
 	// ErrAdded is returned by Add when the source, or its descriptor, is in the loop already.

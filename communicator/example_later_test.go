@@ -4,9 +4,11 @@ package communicator_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
-	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 )
@@ -18,45 +20,29 @@ func ExampleReadFunc() {
 		fmt.Println(err)
 		return
 	}
-	r, w, err := os.Pipe()
+	fd, err := unix.Eventfd(3, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	defer r.Close()
-	fmt.Fprint(w, "21.5 degrees")
-	w.Close()
-
-	raw, err := r.SyscallConn() // Fd would make the descriptor a blocking one
+	defer unix.Close(fd)
+	_, err = loop.Add(communicator.ReadFunc(fd, func(h *communicator.Handle) error {
+		var count [8]byte
+		if _, err := unix.Read(fd, count[:]); err != nil {
+			return err
+		}
+		fmt.Println("told", binary.NativeEndian.Uint64(count[:]), "times")
+		h.Remove(nil)
+		return nil
+	}), communicator.Options{Name: "eventfd"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	err = raw.Control(func(fd uintptr) {
-		_, err := loop.Add(communicator.ReadFunc(int(fd), func(h *communicator.Handle) error {
-			var buf [64]byte
-			n, err := r.Read(buf[:])
-			if n == 0 {
-				fmt.Println(err)
-				h.Remove(nil)
-				return nil
-			}
-			fmt.Println(string(buf[:n]))
-			return nil
-		}), communicator.Options{Name: "thermometer"})
-		if err != nil {
-			fmt.Println(err)
-		}
-		if err := loop.Run(context.Background()); err != nil {
-			fmt.Println(err)
-		}
-	})
-	if err != nil {
+	if err := loop.Run(context.Background()); err != nil {
 		fmt.Println(err)
 	}
-	// Output:
-	// 21.5 degrees
-	// EOF
+	// Output: told 3 times
 }
 
 // A goroutine that is going to post its result holds the loop meanwhile.
@@ -94,13 +80,15 @@ func (q *queue) HandleRead(h *communicator.Handle) error {
 		fmt.Println(q.things[0])
 		q.things = q.things[1:]
 		if len(q.things) > 0 && !h.Continue() {
-			h.MarkReadable() // the rest in the next turn
+			h.SetDeadline(h.Loop().Now()) // the rest when it is this source's turn again
 			return nil
 		}
 	}
 	h.Remove(nil)
 	return nil
 }
+
+func (q *queue) HandleTimeout(h *communicator.Handle) error { return q.HandleRead(h) }
 
 func ExampleHandle_Continue() {
 	loop, err := communicator.New(communicator.Config{})

@@ -62,6 +62,7 @@ const (
 	background                   // doesn't keep the loop running
 	limited                      // has had its events of the interval
 	late                         // its deadline had passed when it was set, or when the source was enabled
+	essential                    // its failure ends the loop
 
 	silent = disabled | limited // no callback for now
 )
@@ -411,7 +412,7 @@ func (h *Handle) leave() {
 	if h.state&background == 0 {
 		h.loop.keeping--
 	}
-	h.state = gone
+	h.state = gone | h.state&essential
 	h.loop.live--
 }
 

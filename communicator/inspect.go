@@ -172,6 +172,9 @@ func (c *Communicator) close(h *Handle) {
 	if h.can&canClose != 0 {
 		h.source.(CloseHandler).HandleClose(h, h.cause)
 	}
+	if h.cause != nil && h.state&essential != 0 {
+		c.Stop(fmt.Errorf("communicator: %s: %w", h.Name(), h.cause))
+	}
 }
 
 func (c *Communicator) reportSlow(h *Handle, took time.Duration) {

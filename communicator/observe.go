@@ -65,7 +65,7 @@ func (h *Histogram) add(ns int64) {
 }
 
 // Count is how many durations were counted.
-func (h *Histogram) Count() (n uint64) {
+func (h Histogram) Count() (n uint64) {
 	for _, b := range h.Buckets {
 		n += b
 	}
@@ -74,7 +74,7 @@ func (h *Histogram) Count() (n uint64) {
 
 // Quantile is a duration that a share q of all, from 0 to 1, don't exceed. It is the upper end of a bucket, so up to twice
 // as long as need be, and at most Longest; zero if nothing was counted.
-func (h *Histogram) Quantile(q float64) time.Duration {
+func (h Histogram) Quantile(q float64) time.Duration {
 	rest := q * float64(h.Count())
 	for i, b := range h.Buckets {
 		if rest -= float64(b); b > 0 && rest <= 0 {
@@ -88,6 +88,6 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 }
 
 // String is the count, the median, the 99th percentile and the longest.
-func (h *Histogram) String() string {
+func (h Histogram) String() string {
 	return fmt.Sprintf("%d, p50 %v, p99 %v, longest %v", h.Count(), h.Quantile(0.5), h.Quantile(0.99), h.Longest)
 }

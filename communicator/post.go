@@ -145,7 +145,7 @@ func (c *Communicator) Yield() { c.woke = true }
 // runs and Do returns context.Cause; once f has begun Do waits for it. Its own errors are those of
 // Post, and ErrOnLoop. Do waits for Run to be called if it has not been.
 func (c *Communicator) Do(ctx context.Context, f func() error) error {
-	if c.onLoop() {
+	if c.OnLoop() {
 		return ErrOnLoop
 	}
 	var claimed atomic.Bool // by the loop, to run f, or by Do, to give up
@@ -187,9 +187,10 @@ func (c *Communicator) Stop(cause error) {
 // Stopping tells whether Stop was called. It may be called from any goroutine.
 func (c *Communicator) Stopping() bool { return c.stopping.Load() }
 
-// onLoop tells whether the caller is a callback of this loop. The loop's goroutine can't be here
-// while it sleeps, which saves the dear look at the goroutine's number in most cases.
-func (c *Communicator) onLoop() bool {
+// OnLoop tells whether the caller is a callback of this loop; any goroutine may ask. It is for what would wait for
+// itself there, and costs a microsecond while the loop is busy.
+func (c *Communicator) OnLoop() bool {
+	// The loop's goroutine can't be here while it sleeps, which saves the dear look at the goroutine's number in most cases.
 	return c.life.Load() == running && !c.posts.sleeping.Load() && goroutineID() == c.loopID.Load()
 }
 

@@ -33,7 +33,8 @@ type Source interface {
 // error or was hung up.
 //
 // HandleRead may steer and remove any handle, its own too. An error it returns removes the source
-// with that error as the cause, as a failure; for an orderly end call Handle.Remove(nil).
+// with that error as the cause, as a failure; the loop goes on without it, unless the source is Essential. For an orderly end
+// call Handle.Remove(nil).
 type ReadHandler interface {
 	HandleRead(h *Handle) error
 }
@@ -115,6 +116,9 @@ type Options struct {
 	// Rate is how many events the source may have, and in what time. One that has had them gets no callback
 	// until the time is over; what happens meanwhile waits in its descriptor. The zero Rate is no limit.
 	Rate Rate
+	// Essential ends the loop when the source fails: Run returns its error. Without it a source that fails is
+	// removed, and the rest goes on.
+	Essential bool
 	// Background lets Run return although the source is in the loop, and Shutdown leave it there to the end.
 	Background bool
 	// Disabled adds the source without listening to it yet.

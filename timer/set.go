@@ -56,6 +56,7 @@ func NewSet(loop *communicator.Communicator, o communicator.Options) (*Set, erro
 // one set at a time. After it has fired it still holds its function.
 type Entry struct {
 	node timerwheel.Node // the first field: see entryOf
+	_    noCopy
 	set  *Set
 	f    func(*Entry)
 }
@@ -202,3 +203,9 @@ func (t *set) Close() error {
 	t.wheel.Clear()
 	return nil
 }
+
+// noCopy lets go vet complain of a copy.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}

@@ -255,6 +255,7 @@ func TestKind(t *testing.T) {
 	for kind, want := range map[string]string{
 		"*timer.source": "timer", "*connection.streamSource": "connection.stream", "*main.sensor": "main.sensor",
 		"main.sensor": "main.sensor", "int": "int", "*signals.signals": "signals",
+		"*channel.inboxSource[int]": "channel.inbox", "*channel.inboxSource[*example.com/x.T]": "channel.inbox",
 	} {
 		if got := inspect.Kind(communicator.Info{Kind: kind}); got != want {
 			t.Errorf("Kind of %s is %q, want %q", kind, got, want)

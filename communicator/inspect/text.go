@@ -26,8 +26,8 @@ func Text(loop *communicator.Communicator) string {
 	fmt.Fprintf(&b, "loop: %d sources, up %v, idle %.1f %% of the time\n", s.Live, s.Age.Round(time.Millisecond), idle(s))
 	fmt.Fprintf(&b, "turns: %d; callbacks: %d, %d of them slow; functions: %d, %d wait; holds: %d; closed: %d; stale events: %d\n",
 		s.Turns, s.Callbacks, s.Slow, s.Posted, s.Waiting, s.Holds, s.Closed, s.Stale)
-	fmt.Fprintf(&b, "deadlines, how late: %s\n", &s.Lag)
-	fmt.Fprintf(&b, "turns, how long: %s\n\n", &s.Busy)
+	fmt.Fprintf(&b, "deadlines, how late: %s\n", s.Lag)
+	fmt.Fprintf(&b, "turns, how long: %s\n\n", s.Busy)
 
 	sources := loop.Sources()
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -52,6 +52,9 @@ func Status(loop *communicator.Communicator) func() string {
 // on the loop: w should be quick, as a file or a terminal is. An error of w is logged, and nothing else. The errors are
 // those of signals.Notify.
 func OnSignal(loop *communicator.Communicator, w io.Writer, set ...os.Signal) (*signals.Signals, error) {
+	if w == nil {
+		panic("inspect: nil writer")
+	}
 	write := func(os.Signal, int) error {
 		if _, err := io.Copy(w, bytes.NewReader([]byte(Text(loop)))); err != nil {
 			loop.Logger().Warn("the listing of the loop could not be written", "error", err)
@@ -63,7 +66,7 @@ func OnSignal(loop *communicator.Communicator, w io.Writer, set ...os.Signal) (*
 
 // Kind is the kind of a source in a word or two: "timer", "connection.stream".
 func Kind(i communicator.Info) string {
-	kind := strings.TrimPrefix(i.Kind, "*")
+	kind, _, _ := strings.Cut(strings.TrimPrefix(i.Kind, "*"), "[") // without type parameters
 	pkg, name, found := strings.Cut(kind, ".")
 	if !found {
 		return kind

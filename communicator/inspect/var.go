@@ -86,7 +86,7 @@ func figuresOf(loop *communicator.Communicator) figures {
 	f := figures{
 		Sources: s.Live, Turns: s.Turns, Callbacks: s.Callbacks, Slow: s.Slow, Posted: s.Posted, Waiting: s.Waiting, Holds: s.Holds,
 		Closed: s.Closed, Stale: s.Stale, Looks: s.Looks, Idle: s.Idle.Seconds(), Age: s.Age.Seconds(),
-		Lag: spanOf(&s.Lag), Busy: spanOf(&s.Busy), Kinds: map[string]*kind{},
+		Lag: spanOf(s.Lag), Busy: spanOf(s.Busy), Kinds: map[string]*kind{},
 	}
 	for _, i := range loop.Sources() {
 		k := f.Kinds[Kind(i)]
@@ -106,6 +106,6 @@ func figuresOf(loop *communicator.Communicator) figures {
 	return f
 }
 
-func spanOf(h *communicator.Histogram) span {
+func spanOf(h communicator.Histogram) span {
 	return span{h.Count(), h.Quantile(0.5).Seconds(), h.Quantile(0.99).Seconds(), h.Longest.Seconds()}
 }

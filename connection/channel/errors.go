@@ -5,14 +5,15 @@ package channel
 import (
 	"errors"
 	"fmt"
-	"net"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/closed"
 )
 
 var (
 	// ErrClosed is returned when the other end has gone, or this one; errors.Is(err, net.ErrClosed) holds. When
 	// something has gone wrong there, such as an error of the function that handles the values or the end of
 	// the loop, the error wraps that cause too.
-	ErrClosed = fmt.Errorf("channel: closed: %w", net.ErrClosed)
+	ErrClosed = closed.New("channel: closed")
 	// ErrFull is returned when Capacity values wait already.
 	ErrFull = errors.New("channel: full")
 )

@@ -54,8 +54,21 @@ func newInbox[T any](loop *communicator.Communicator, q *queue[T], f func(T) err
 
 // Send lets the value be handled on the loop; while Capacity values wait it blocks, until ctx ends: then it
 // returns context.Cause, and the value was not accepted. ErrClosed says that the inbox takes no more. It may be
-// called from any goroutine but the loop's, where it would wait for itself: there TrySend it.
-func (in *Inbox[T]) Send(ctx context.Context, v T) error { return in.queue.send(ctx, v) }
+// called from any goroutine; on the loop's, where it would wait for itself, it never blocks and answers
+// communicator.ErrOnLoop when Capacity values wait.
+func (in *Inbox[T]) Send(ctx context.Context, v T) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	err := in.TrySend(v)
+	switch {
+	case !errors.Is(err, ErrFull):
+		return err
+	case in.handle.Loop().OnLoop():
+		return communicator.ErrOnLoop
+	}
+	return in.queue.send(ctx, v)
+}
 
 // TrySend is a Send that never blocks: ErrFull.
 func (in *Inbox[T]) TrySend(v T) error {

@@ -316,3 +316,28 @@ func TestAfterTheEnd(t *testing.T) {
 		t.Errorf("NewPair answers %v, %v", p, err)
 	}
 }
+
+// TestSendOnLoop: what would wait for itself is told so.
+func TestSendOnLoop(t *testing.T) {
+	loop, _ := looptest.New(t)
+	var got []int
+	in, err := channel.NewInbox(loop, func(v int) error { got = append(got, v); return nil }, channel.Config{Capacity: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = loop.Post(func() {
+		for i, want := range []error{nil, nil, communicator.ErrOnLoop} {
+			if err := in.Send(context.Background(), i); !errors.Is(err, want) {
+				t.Errorf("Send of value %d answers %v, want %v", i, err, want)
+			}
+		}
+		in.CloseSend()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	looptest.Run(t, loop)
+	if len(got) != 2 {
+		t.Errorf("handled %v", got)
+	}
+}

@@ -5,14 +5,15 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"net"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/closed"
 )
 
 var (
 	// ErrClosed is returned by a pool that takes no more work, and handed to the callback of work that had no
 	// result when its pool left the loop; then the error wraps the cause of that too. errors.Is(err,
 	// net.ErrClosed) holds.
-	ErrClosed = fmt.Errorf("worker: closed: %w", net.ErrClosed)
+	ErrClosed = closed.New("worker: closed")
 	// ErrFull is returned by Do when as much work is out as the pool takes.
 	ErrFull = errors.New("worker: too much work is out")
 	// ErrGoexit is handed to the callback of work that has called runtime.Goexit, as the Fatal of a test does.

@@ -67,7 +67,11 @@ func (t *tour) descriptor(message.Handler) error {
 		_, err := out.Write([]byte("x"))
 		return err
 	}
-	_, err = t.loop.Add(communicator.ReadFunc(int(in.Fd()), func(h *communicator.Handle) error {
+	fd, err := descriptorOf(in)
+	if err != nil {
+		return err
+	}
+	_, err = t.loop.Add(communicator.ReadFunc(fd, func(h *communicator.Handle) error {
 		if _, err := in.Read(make([]byte, 1)); err != nil {
 			return err
 		}
@@ -83,6 +87,16 @@ func (t *tour) descriptor(message.Handler) error {
 		return err
 	}
 	return send()
+}
+
+// descriptorOf is the number of a file's descriptor; File.Fd would make it a blocking one.
+func descriptorOf(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	err = raw.Control(func(number uintptr) { fd = int(number) })
+	return fd, err
 }
 
 // functions run right after a callback, at the end of a turn, and at the end of the loop.

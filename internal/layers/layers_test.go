@@ -16,7 +16,7 @@ const module = "github.com/eventdispatcher-go/eventdispatcher"
 // its own line or of one above. "x/..." stands for x and all below it, where
 // no entry names a package itself.
 var lines = [][]string{
-	{"internal/sys", "internal/logger", "internal/timerqueue", "internal/timerwheel"},
+	{"internal/sys", "internal/logger", "internal/closed", "internal/timerqueue", "internal/timerwheel"},
 	{"internal/fileowner"},
 	{"message"},
 	{"message/definition"},
