@@ -170,7 +170,8 @@ func TestBackgroundInShutdown(t *testing.T) {
 	asked.left(t)
 }
 
-// TestBackgroundIsNotBlamed: a shutdown that takes too long names what has held it up, and that is never in the background.
+// TestBackgroundIsNotBlamed: a shutdown that takes too long names what has held it up, and that is never in the
+// background.
 func TestBackgroundIsNotBlamed(t *testing.T) {
 	loop, log := looptest.New(t)
 	add(t, loop, newSteady(t, "bystander", stay), communicator.Options{Name: "bystander", Background: true})

@@ -62,6 +62,7 @@ type Communicator struct {
 	start   time.Time
 	now     int64 // time since start at the last look at the clock, in nanoseconds
 	began   int64 // when the callback that is running now began
+	woken   int64 // when the turn began
 	yielded int64 // when others could last run on this processor, on the same clock
 	slow    int64
 
@@ -92,11 +93,14 @@ type Communicator struct {
 	after     []func()
 	exits     []func(cause error)
 	observer  Observer
-	observed  bool  // it was told of the beginning of the callback that is running now
-	finishing bool  // nothing can be added any more
-	woke      bool  // this turn made another goroutine runnable
-	counted   bool  // Continue has counted all that the callback which is running now has served
-	limit     int64 // when a shutdown has to be over; 0 is none
+	observed  bool    // it was told of the beginning of the callback that is running now,
+	calling   *Handle // which is of this source,
+	call      Call    // and of this kind
+	ending    bool    // Run is about to return: nothing but what ends is called
+	finishing bool    // nothing can be added any more
+	woke      bool    // this turn made another goroutine runnable
+	counted   bool    // Continue has counted all that the callback which is running now has served
+	limit     int64   // when a shutdown has to be over; 0 is none
 
 	life     atomic.Int32
 	loopID   atomic.Uint64 // the goroutine of Run
@@ -321,9 +325,9 @@ func (c *Communicator) watch(h *Handle, want Interest) error {
 }
 
 // Run runs the loop on the calling goroutine. It returns nil when nothing is left (no source but those in the
-// background, no posted function, no Hold) or after Stop(nil), Stop's cause, context.Cause when ctx ended, or an error of
-// epoll itself. Then every posted function has run, every source has been closed, and the loop is
-// of no use any more: ErrClosed. A Run within a Run answers ErrRunning.
+// background, no posted function, no Hold) or after Stop(nil), Stop's cause, context.Cause when ctx ended, or an
+// error of epoll itself. Then every posted function has run, every source has been closed, and the loop is of no
+// use any more: ErrClosed. A Run within a Run answers ErrRunning.
 func (c *Communicator) Run(ctx context.Context) error {
 	if err := c.begin(); err != nil {
 		return err
@@ -383,6 +387,7 @@ func (c *Communicator) begin() error {
 // finish ends the loop: the functions already posted run, then all sources are closed.
 func (c *Communicator) finish() error {
 	c.now = c.clock()
+	c.ending = true
 	functions, cause := c.posts.close()
 	for _, f := range functions {
 		c.runPosted(f)

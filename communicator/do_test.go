@@ -210,3 +210,31 @@ func TestDoIsServedByClose(t *testing.T) {
 		t.Errorf("Do answers %v", err)
 	}
 }
+
+// TestDoOnLoopBesideWork: a callback of a loop that doesn't sleep, because it has something to do at the end of each
+// turn, can't wait for itself either; not even one that is called while events are collected.
+func TestDoOnLoopBesideWork(t *testing.T) {
+	loop := newLoop(t, communicator.Config{})
+	calls := 0
+	urgent := &probe{t: t, file: signalled(t)}
+	urgent.read = func(*communicator.Handle) error {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := loop.Do(ctx, func() error { return nil }); !errors.Is(err, communicator.ErrOnLoop) {
+			t.Errorf("call %d: Do answers %v", calls, err)
+			loop.Stop(nil)
+		}
+		if calls++; calls == 1000 {
+			loop.Stop(nil)
+		}
+		return nil
+	}
+	add(t, loop, urgent, communicator.Options{Priority: communicator.PriorityUrgent})
+	for range 200 { // more than are collected at once
+		add(t, loop, &probe{t: t, file: signalled(t), read: ignore}, communicator.Options{})
+	}
+	var again func()
+	again = func() { loop.AfterTurn(again) }
+	loop.AfterTurn(again)
+	run(t, loop)
+}

@@ -37,16 +37,18 @@
 //  3. Run the functions that Post queued before this part began.
 //  4. Close what was removed, and run the functions that AfterTurn has queued.
 //
-// After every callback the functions run that it handed to Defer. Then the deadlines are looked at again,
-// and, while sources of a priority below 0 are registered, those sources too. What became ready with a smaller priority than the rest of the
-// turn goes next. So an urgent source, one below 0, waits for one callback and one look. The look
-// at descriptors costs a system call; it is made when [LookInterval] has passed since the last one,
-// times one more than the number of events that one returned: 5 µs while no urgent source is ready,
-// 505 µs while a hundred are. So looking never takes the larger part of a turn.
+// After every callback the functions run that it handed to Defer. Then the deadlines are looked at again, and,
+// while sources of a priority below 0 are registered, those sources too. What became ready with a smaller priority
+// than the rest of the turn goes next. So an urgent source, one below 0, waits for one callback and one look. The
+// look at descriptors costs a system call; it is made when [LookInterval] has passed since the last one, times one
+// more than the number of events that one returned: 5 µs while no urgent source is ready, 505 µs while a hundred
+// are. So looking never takes the larger part of a turn.
 //
 // Within a priority nobody is served twice before all that were ready have been served once.
-// Between priorities the order is strict: a source that is always ready starves those behind it;
-// but not posted functions and closings, for which a turn leaves room whatever happens.
+// Between priorities the order within a turn is strict. A descriptor that is always ready doesn't starve what is less
+// important, because it is asked again only in the next turn; a source whose deadline has always passed, and an
+// urgent one that is always ready, do. But nothing starves posted functions and closings, for which a turn leaves
+// room whatever happens.
 //
 // Everything is level-triggered: what a callback leaves unread is reported again in the next turn.
 // A callback should do a bounded piece of work, 64 KiB at most, and return.
@@ -82,9 +84,9 @@
 // is removed with ErrSpinning. One that merely never reads what it is told of keeps the loop busy: its
 // number of calls in [Communicator.Sources] shows it.
 //
-// A disabled source, one that is over its [Rate], and one that wants nothing, is taken out of the epoll set, because the kernel
-// reports a hang-up whether it is wanted or not. A dead peer then costs nothing, and goes unnoticed
-// until the source is enabled again.
+// A disabled source, one that is over its [Rate], and one that wants nothing, is taken out of the epoll set,
+// because the kernel reports a hang-up whether it is wanted or not. A dead peer then costs nothing, and goes
+// unnoticed until the source is enabled again.
 //
 // A panic in a callback is not recovered.
 //

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"slices"
 	"time"
@@ -107,30 +108,40 @@ func (i Info) State() string {
 }
 
 // Sources lists what is in the loop, in the order of adding. Only for use on the loop.
-func (c *Communicator) Sources() []Info {
-	var list []Info
-	for _, h := range c.handles() {
-		i := Info{
-			Name: h.Name(), Kind: fmt.Sprintf("%T", h.source), FD: int(h.fd), Priority: int(h.priority),
-			Enabled: h.Enabled(), Background: h.state&background != 0, Limited: h.Limited(), Want: h.want,
-			Deadline: h.Deadline(), Calls: h.calls, Spent: time.Duration(h.spent),
-			Longest: time.Duration(h.longest) * time.Microsecond,
+func (c *Communicator) Sources() []Info { return slices.Collect(c.All()) }
+
+// All yields what Sources lists, one after the other: for who wants some of very many. Only for use on the loop, within
+// one callback.
+func (c *Communicator) All() iter.Seq[Info] {
+	return func(yield func(Info) bool) {
+		for _, h := range c.handles() {
+			if h.Active() && !yield(h.info()) {
+				return
+			}
 		}
-		if h.active > 0 {
-			i.Active = c.start.Add(time.Duration(h.active))
-		}
-		if h.extra != nil {
-			i.Limits = h.extra.limited
-		}
-		if q, ok := h.source.(queued); ok {
-			i.Queued = q.QueuedBytes()
-		}
-		if b, ok := h.source.(counted); ok {
-			i.Read, i.Written = b.ByteCounts()
-		}
-		list = append(list, i)
 	}
-	return list
+}
+
+func (h *Handle) info() Info {
+	i := Info{
+		Name: h.Name(), Kind: fmt.Sprintf("%T", h.source), FD: int(h.fd), Priority: int(h.priority),
+		Enabled: h.Enabled(), Background: h.state&background != 0, Limited: h.Limited(), Want: h.want,
+		Deadline: h.Deadline(), Calls: h.calls, Spent: time.Duration(h.spent),
+		Longest: time.Duration(h.longest) * time.Microsecond,
+	}
+	if h.active > 0 {
+		i.Active = h.loop.start.Add(time.Duration(h.active))
+	}
+	if h.extra != nil {
+		i.Limits = h.extra.limited
+	}
+	if q, ok := h.source.(queued); ok {
+		i.Queued = q.QueuedBytes()
+	}
+	if b, ok := h.source.(counted); ok {
+		i.Read, i.Written = b.ByteCounts()
+	}
+	return i
 }
 
 // handles are all that are in the loop, in the order of adding.

@@ -2,8 +2,6 @@
 
 package communicator
 
-import "time"
-
 // maxDeferred is how many deferred functions run after one callback. They may defer others; without an end
 // to that nothing else would run.
 const maxDeferred = 1024
@@ -94,7 +92,5 @@ func (c *Communicator) runFunction(f func()) {
 	c.announce(nil, CallFunction)
 	f()
 	c.account(nil, c.clock())
-	if c.observed {
-		c.observer.EndCallback(nil, CallFunction, time.Duration(c.now-c.began))
-	}
+	c.observe(c.now)
 }

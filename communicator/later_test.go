@@ -290,7 +290,8 @@ func TestAtExitSteers(t *testing.T) {
 	}
 }
 
-// TestLaterAtTheEnd: what exit functions and the last closings leave for later runs as well, at once or at the very end.
+// TestLaterAtTheEnd: what exit functions and the last closings leave for later runs as well, at once or at the very
+// end.
 func TestLaterAtTheEnd(t *testing.T) {
 	for name, leave := range map[string]func(loop *communicator.Communicator, f func()){
 		"deferred":   (*communicator.Communicator).Defer,
@@ -350,8 +351,8 @@ func TestLaterOfNothing(t *testing.T) {
 	run(t, loop)
 }
 
-// TestShutdownOfEndlessFunctions: functions that hand themselves on for ever, with no source left, don't outlive the limit
-// of a shutdown either.
+// TestShutdownOfEndlessFunctions: functions that hand themselves on for ever, with no source left, don't outlive
+// the limit of a shutdown either.
 func TestShutdownOfEndlessFunctions(t *testing.T) {
 	for name, again := range map[string]func(loop *communicator.Communicator, f func()){
 		"Post":      func(loop *communicator.Communicator, f func()) { post(t, loop, f) },

@@ -9,8 +9,8 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 )
 
-// TestMarkSurvivesDisabling: a mark that a turn has collected is not lost when something more important disables the source in that
-// very turn. It is served once, after the source is enabled again.
+// TestMarkSurvivesDisabling: a mark that a turn has collected is not lost when something more important disables
+// the source in that very turn. It is served once, after the source is enabled again.
 func TestMarkSurvivesDisabling(t *testing.T) {
 	for _, test := range []struct {
 		name string

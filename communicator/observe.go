@@ -17,9 +17,21 @@ type Observer interface {
 	EndCallback(h *Handle, call Call, took time.Duration)
 }
 
-// SetObserver sets who is told of every callback from the next one on; nil for nobody. The observer before
-// isn't told of the end of the callback that is running now. Only for use on the loop.
-func (c *Communicator) SetObserver(o Observer) { c.observer, c.observed = o, false }
+// SetObserver sets who is told of every callback from the next one on; nil for nobody. For the observer before, the
+// callback that is running now ends with this call. Only for use on the loop.
+func (c *Communicator) SetObserver(o Observer) {
+	c.observe(c.clock())
+	c.observer = o
+}
+
+// observe tells the observer of the end of the callback of whose beginning it was told.
+func (c *Communicator) observe(now int64) {
+	if c.observed {
+		c.observed = false
+		c.observer.EndCallback(c.calling, c.call, time.Duration(now-c.began))
+		c.calling = nil
+	}
+}
 
 // Call is a kind of callback.
 type Call uint8
@@ -72,8 +84,8 @@ func (h Histogram) Count() (n uint64) {
 	return n
 }
 
-// Quantile is a duration that a share q of all, from 0 to 1, don't exceed. It is the upper end of a bucket, so up to twice
-// as long as need be, and at most Longest; zero if nothing was counted.
+// Quantile is a duration that a share q of all, from 0 to 1, don't exceed. It is the upper end of a bucket, so up
+// to twice as long as need be, and at most Longest; zero if nothing was counted.
 func (h Histogram) Quantile(q float64) time.Duration {
 	rest := q * float64(h.Count())
 	for i, b := range h.Buckets {

@@ -190,7 +190,8 @@ func (c *Communicator) Stopping() bool { return c.stopping.Load() }
 // OnLoop tells whether the caller is a callback of this loop; any goroutine may ask. It is for what would wait for
 // itself there, and costs a microsecond while the loop is busy.
 func (c *Communicator) OnLoop() bool {
-	// The loop's goroutine can't be here while it sleeps, which saves the dear look at the goroutine's number in most cases.
+	// The loop's goroutine can't be here while it sleeps, which saves the dear look at the goroutine's number in
+	// most cases.
 	return c.life.Load() == running && !c.posts.sleeping.Load() && goroutineID() == c.loopID.Load()
 }
 

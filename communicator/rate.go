@@ -79,7 +79,7 @@ const slice = 100 * time.Microsecond
 // counts as a callback in the statistics and for the rate.
 func (h *Handle) Continue() bool {
 	c := h.loop
-	if h.state&gone != 0 || c.stopping.Load() {
+	if h.state&gone != 0 || c.stopping.Load() || c.ending {
 		return false
 	}
 	now := c.clock()

@@ -239,7 +239,8 @@ func limit(t *testing.T, priority int, act func(p *probe, h *communicator.Handle
 	return p
 }
 
-// TestRateWhileLimited: whatever is done to a source in its silence, it stays silent until that is over and is called then.
+// TestRateWhileLimited: whatever is done to a source in its silence, it stays silent until that is over and is
+// called then.
 func TestRateWhileLimited(t *testing.T) {
 	for name, act := range map[string]func(p *probe, h *communicator.Handle){
 		"nothing": func(*probe, *communicator.Handle) {},

@@ -32,9 +32,9 @@ type Source interface {
 // ReadHandler is a source that is told when its descriptor is readable, has something exceptional, has an
 // error or was hung up.
 //
-// HandleRead may steer and remove any handle, its own too. An error it returns removes the source
-// with that error as the cause, as a failure; the loop goes on without it, unless the source is Essential. For an orderly end
-// call Handle.Remove(nil).
+// HandleRead may steer and remove any handle, its own too. An error it returns removes the source with that error
+// as the cause, as a failure; the loop goes on without it, unless the source is Essential. For an orderly end call
+// Handle.Remove(nil).
 type ReadHandler interface {
 	HandleRead(h *Handle) error
 }
@@ -114,12 +114,14 @@ type Options struct {
 	// about the same time share one wake-up: the loop takes the roundest moment of that span. Zero: none.
 	Slack time.Duration
 	// Rate is how many events the source may have, and in what time. One that has had them gets no callback
-	// until the time is over; what happens meanwhile waits in its descriptor. The zero Rate is no limit.
+	// until the time is over; what happens meanwhile waits in its descriptor. The time begins with the first
+	// event after a pause, so that twice as many may come close together around its end. The zero Rate is no limit.
 	Rate Rate
 	// Essential ends the loop when the source fails: Run returns its error. Without it a source that fails is
 	// removed, and the rest goes on.
 	Essential bool
-	// Background lets Run return although the source is in the loop, and Shutdown leave it there to the end.
+	// Background lets Run return although the source is in the loop, and Shutdown leave it there to the end,
+	// unless it is a ShutdownHandler, which is asked like any other.
 	Background bool
 	// Disabled adds the source without listening to it yet.
 	Disabled bool

@@ -5,6 +5,7 @@ package communicator_test
 import (
 	"bytes"
 	"errors"
+	"net"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -187,5 +188,47 @@ func TestSlowestReaderIsNotSpinning(t *testing.T) {
 	run(t, loop)
 	if !bytes.Equal(got, sent) || p.cause != nil {
 		t.Errorf("%d of %d bytes in %d reads; closed with %v", len(got), len(sent), p.reads, p.cause)
+	}
+}
+
+// TestMindedErrorsAreNotSpinning: who reads each error off its descriptor is not removed, however many they are: here a
+// connected UDP socket nobody listens to at the other end.
+func TestMindedErrorsAreNotSpinning(t *testing.T) {
+	dead, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := dead.LocalAddr().(*net.UDPAddr).Port
+	if err := dead.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	loop := newLoop(t, communicator.Config{})
+	p := &probe{t: t, file: newFile(t, fd)}
+	minded := 0
+	send := func() { _, _ = unix.Write(fd, []byte("x")) } // the error of the one before comes with it, or with Read
+	p.read = func(h *communicator.Handle) error {
+		var buf [8]byte
+		if _, err := unix.Read(fd, buf[:]); err != nil {
+			minded++
+		}
+		if minded > communicator.MaxFailing*3/2 {
+			h.Remove(nil)
+			return nil
+		}
+		loop.AfterTurn(send)
+		return nil
+	}
+	add(t, loop, p, communicator.Options{})
+	send()
+	run(t, loop)
+	if p.cause != nil {
+		t.Errorf("removed with %v after %d errors that it minded", p.cause, minded)
 	}
 }

@@ -16,12 +16,12 @@ func (c *Communicator) turn() error {
 	if err := c.wait(); err != nil {
 		return err
 	}
-	woken := c.now
+	c.woken = c.now
 	c.dispatch()
 	c.runPosts()
 	c.closeRemoved()
 	c.runAfter()
-	c.stats.Busy.add(c.now - woken)
+	c.stats.Busy.add(c.now - c.woken)
 	if c.limit > 0 && c.now >= c.limit && (c.kept() || c.posts.any() || len(c.after) > 0) {
 		c.giveUp()
 	}
@@ -49,7 +49,11 @@ func (c *Communicator) wait() error {
 		}
 	}
 	if c.queued == 0 {
-		err := c.collect(c.fallAsleep())
+		block := c.fallAsleep()
+		if !block {
+			c.posts.sleeping.Store(false) // urgent sources are called back while all is collected
+		}
+		err := c.collect(block)
 		c.posts.sleeping.Store(false)
 		if err != nil {
 			return err
@@ -84,7 +88,7 @@ func (c *Communicator) kept() bool { return c.keeping > 0 || c.posts.holds.Load(
 // fallAsleep prepares for blocking; false if there is a reason not to.
 func (c *Communicator) fallAsleep() bool {
 	c.armTimer()
-	c.posts.sleeping.Store(true)
+	c.posts.sleeping.Store(true) // before the last look at what could be there to do
 	return !c.posts.any() && !c.stopping.Load() && len(c.closing) == 0 && len(c.after)+len(c.deferred) == 0 && c.kept()
 }
 
@@ -239,16 +243,25 @@ func (c *Communicator) collectDue(look uint64) {
 
 // dispatch serves what was ready when the turn began, and what is more important and becomes ready
 // meanwhile. What becomes ready meanwhile and is not more important stays for the next turn.
+//
+// A source that goes on with what it has left, by a deadline that has passed already, ends the dispatch when it has
+// had its turn: what is left stays queued, and the next turn asks epoll who else is ready. It would keep its equals
+// waiting else.
 func (c *Communicator) dispatch() {
 	late := 0
 	for c.left > 0 && !c.stopping.Load() {
 		if top := &c.ready[0]; top.look > c.turnLook && !top.void() {
-			if late++; late > maxLate {
-				return // what is left stays queued
+			if late++; late > maxLate || top.h.goesOn(c.woken) {
+				return
 			}
 		}
 		c.serveNext()
 	}
+}
+
+// goesOn tells whether the source has had a callback since a moment, and only wants to go on.
+func (h *Handle) goesOn(since int64) bool {
+	return h.state&(urgent|overdue) == overdue && h.pending == Nothing && h.active > since
 }
 
 // Room for what is more important and becomes ready meanwhile. Without an end to it an urgent
@@ -271,48 +284,22 @@ func (c *Communicator) serveNext() {
 	h.state &^= remind
 	if h.take(Read | Exceptional) {
 		c.announce(h, CallRead)
-		c.called(h, CallRead, h.source.(ReadHandler).HandleRead(h))
+		c.called(h, h.source.(ReadHandler).HandleRead(h))
 	}
 	if h.take(Write) {
 		c.announce(h, CallWrite)
-		c.called(h, CallWrite, h.source.(WriteHandler).HandleWrite(h))
+		c.called(h, h.source.(WriteHandler).HandleWrite(h))
 	}
 	if wasDue && h.state&due != 0 {
 		h.state &^= due
-		if h.state&late == 0 {
+		if h.state&overdue == 0 {
 			c.stats.Lag.add(c.now - h.wake())
 		}
 		h.deadline = 0
 		c.announce(h, CallTimeout)
-		c.called(h, CallTimeout, h.source.(TimeoutHandler).HandleTimeout(h))
+		c.called(h, h.source.(TimeoutHandler).HandleTimeout(h))
 	}
 	h.minded(inError)
-}
-
-// MaxFailing is how many callbacks in a row a source may have for a descriptor that is in error or hung up
-// before it is removed, unless it has read some of what is left there: it could go on like that for ever, at the
-// cost of a whole processor. A stream that has data to read at the end of its connection needs some hundred.
-const MaxFailing = 10_000
-
-// minded removes a source that minds no error of its descriptor.
-func (h *Handle) minded(inError bool) {
-	if !inError {
-		h.failing = 0
-		return
-	}
-	h.pending &^= failed
-	if h.failing++; h.failing < MaxFailing || h.state&gone != 0 {
-		return
-	}
-	h.failing = 0
-	if h.extra == nil {
-		h.extra = &extra{}
-	}
-	before := h.extra.unread
-	h.extra.unread = sys.Unread(int(h.fd))
-	if h.extra.unread == 0 || h.extra.unread == before {
-		h.Remove(ErrSpinning)
-	}
 }
 
 // take tells whether something reported, and not made void since, is still wanted.
@@ -327,13 +314,13 @@ func (c *Communicator) announce(h *Handle, call Call) {
 	c.began = c.now
 	c.counted = false
 	if c.observer != nil {
-		c.observed = true
+		c.observed, c.calling, c.call = true, h, call
 		c.observer.BeginCallback(h, call)
 	}
 }
 
 // called is what follows each callback of a source.
-func (c *Communicator) called(h *Handle, call Call, err error) {
+func (c *Communicator) called(h *Handle, err error) {
 	if err != nil {
 		h.fail(err)
 	}
@@ -342,7 +329,7 @@ func (c *Communicator) called(h *Handle, call Call, err error) {
 		c.stats.Callbacks++
 		h.calls++
 	}
-	c.between(h, call)
+	c.between(h)
 	if !counted {
 		h.count()
 	}
@@ -350,11 +337,9 @@ func (c *Communicator) called(h *Handle, call Call, err error) {
 
 // between is what happens between any two callbacks: the clock is read, a slow callback is
 // reported, and what is urgent is looked for.
-func (c *Communicator) between(h *Handle, call Call) {
+func (c *Communicator) between(h *Handle) {
 	c.account(h, c.clock())
-	if c.observed {
-		c.observer.EndCallback(h, call, time.Duration(c.now-c.began))
-	}
+	c.observe(c.now)
 	if len(c.deferred) > 0 {
 		c.runDeferred()
 	}
@@ -397,7 +382,7 @@ func (c *Communicator) lookAround() {
 
 // serveUrgent serves what is urgent between callbacks that are in no queue.
 func (c *Communicator) serveUrgent() {
-	for n := 0; n < maxUrgent && c.ready.urgent() && !c.stopping.Load(); n++ {
+	for n := 0; n < maxUrgent && c.ready.urgent() && !c.stopping.Load() && !c.ending; n++ {
 		c.serveNext()
 	}
 }
@@ -418,7 +403,7 @@ func (c *Communicator) runPosted(f func()) {
 	f()
 	c.stats.Posted++
 	c.woke = true // whoever posted may wait for the outcome
-	c.between(nil, CallFunction)
+	c.between(nil)
 }
 
 // closeRemoved closes the sources that were removed, also those that are removed meanwhile.
@@ -428,7 +413,7 @@ func (c *Communicator) closeRemoved() {
 		c.closing[i] = nil
 		c.announce(h, CallClose)
 		c.close(h)
-		c.between(h, CallClose)
+		c.between(h)
 		c.serveUrgent()
 	}
 	c.closing = c.closing[:0]

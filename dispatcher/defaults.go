@@ -47,15 +47,16 @@ type Service struct {
 //	READY                 calls Ready
 //	RESTART               is logged and calls Restart
 //	SERVICE_UNAVAILABLE   does nothing
-//	STATUS                is answered by STATUS_REPORT, with the text of Status; not there without it
+//	STATUS                is answered by STATUS_REPORT, with the text of Status; if that can't be sent, because it is too
+//	                      long for a datagram, with its first paragraph; not there without Status
 //	any other             is answered by UNKNOWN, with command, unless there is a HandleUnknown
 //
 // Whoever can send a message can send STOP: listen only where those come who may, or give datagrams a secret
-// (connection.MessageDatagramConfig.Secret). INVALID and UNKNOWN are never answered, so
-// two services can't send them to each other for ever. What is told to the
-// service is logged once a second at most. Mind that with definitions these commands are checked as well: those that are
-// built in refuse, for instance, a SERVICE_UNAVAILABLE without parameters. AddDefaults fails with message.ErrName when the
-// name of the service is no name, and with [ErrAlreadySet] when it is called once more.
+// (connection.MessageDatagramConfig.Secret). INVALID and UNKNOWN are never answered, so two services can't send
+// them to each other for ever. What is told to the service is logged once a second at most. Mind that with
+// definitions these commands are checked as well: those that are built in refuse, for instance, a
+// SERVICE_UNAVAILABLE without parameters. AddDefaults fails with message.ErrName when the name of the service is no
+// name, and with [ErrAlreadySet] when it is called once more.
 func (mux *Mux) AddDefaults(service Service) error {
 	if err := message.New(message.CommandReady).SetSentFromService(service.Name).Err(); err != nil {
 		return fmt.Errorf("dispatcher: name of the service: %w", err)
@@ -145,7 +146,12 @@ func (d *defaults) refused(_ message.Sender, m *message.Message) error {
 }
 
 func (d *defaults) status(from message.Sender, m *message.Message) error {
-	return answer(from, m.Reply(message.CommandStatusReport).Set(message.ParameterText, d.service.Status()))
+	text := d.service.Status()
+	err := answer(from, m.Reply(message.CommandStatusReport).Set(message.ParameterText, text))
+	if head, _, found := strings.Cut(text, "\n\n"); err != nil && found {
+		return answer(from, m.Reply(message.CommandStatusReport).Set(message.ParameterText, head))
+	}
+	return err
 }
 
 func (d *defaults) leak(message.Sender, *message.Message) error {

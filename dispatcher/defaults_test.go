@@ -83,6 +83,34 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// short is a sender that takes short messages only, as one over datagrams does.
+type short struct{ sent []string }
+
+func (s *short) Send(m *message.Message) error {
+	text := m.String()
+	if len(text) > 100 {
+		return errors.New("too long")
+	}
+	s.sent = append(s.sent, text)
+	return nil
+}
+
+// TestLongStatus: what is too long to be sent is answered with its first paragraph, if it has more.
+func TestLongStatus(t *testing.T) {
+	long := strings.Repeat("and so on ", 100)
+	for text, want := range map[string]string{"all is well\n\n" + long: "STATUS_REPORT text=all is well", long: ""} {
+		mux, _ := quiet()
+		if err := mux.AddDefaults(dispatcher.Service{Status: func() string { return text }}); err != nil {
+			t.Fatal(err)
+		}
+		s := &short{}
+		err := mux.HandleMessage(s, message.New("STATUS"))
+		if got := strings.Join(s.sent, "\n"); got != want || (err == nil) != (want != "") {
+			t.Errorf("sent %q, %v, want %q", got, err, want)
+		}
+	}
+}
+
 func TestServiceHooks(t *testing.T) { synctest.Test(t, testServiceHooks) }
 
 func testServiceHooks(t *testing.T) {

@@ -39,7 +39,8 @@ type Set struct {
 const never = 1 << 62
 
 // NewSet adds an empty set of timers to a loop. Of the options, Slack is how much later than it is due each entry
-// may fire, and Rate counts each that fires; Deadline and Want mean nothing here.
+// may fire, and Rate counts each that fires, and now and then a callback that only sorts; Deadline and Want mean
+// nothing here. Handle.SetBackground has no effect for long: the set changes that itself.
 func NewSet(loop *communicator.Communicator, o communicator.Options) (*Set, error) {
 	s := &Set{start: time.Now(), armed: never, light: o.Background}
 	o.Deadline, o.Background = time.Time{}, true
@@ -175,12 +176,12 @@ func (t *set) HandleTimeout(h *communicator.Handle) error {
 	now := s.clock()
 	s.armed, s.floor, s.firing = never, now+1, true
 	for {
-		if n, more := s.wheel.Pop(now); n != nil {
-			e := entryOf(n)
-			e.f(e)
-		} else if !more {
+		n, _ := s.wheel.Pop(now)
+		if n == nil { // nothing is due, or a part of a slot was moved: then that goes on in the next turn
 			break
 		}
+		e := entryOf(n)
+		e.f(e)
 		if when, ok := s.wheel.Next(); !ok || when > now || !h.Continue() {
 			break
 		}

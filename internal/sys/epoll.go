@@ -79,6 +79,17 @@ func EpollPoll(epfd int, events []Event) (int, error) {
 	}
 }
 
+// InError tells whether a descriptor has an error or is hung up at this moment.
+func InError(fd int) bool {
+	set := []unix.PollFd{{Fd: int32(fd)}} // these two conditions are always told
+	for {
+		n, err := unix.Poll(set, 0)
+		if err != unix.EINTR { //nolint:errorlint // Poll returns the number itself
+			return err == nil && n > 0
+		}
+	}
+}
+
 // EventFD makes a non-blocking eventfd whose count is 0.
 func EventFD() (fd int, err error) {
 	err = retry("eventfd", func() (err error) {
