@@ -40,15 +40,20 @@ type Config struct {
 	// KillDelay is how long the command may take to end after SIGTERM; then it gets SIGKILL. Zero:
 	// DefaultKillDelay, 5 s. Below 0: it gets SIGKILL at once.
 	KillDelay time.Duration
-	// WaitDelay is how long output may take after the command's end; then it is closed with ErrWaitDelay. Zero:
-	// DefaultWaitDelay, 5 s. Below 0: what was not read by then is lost.
+	// WaitDelay is how long output may take after the command's end. What has been written by then is still read, also
+	// if the stream is paused, for as long as it is; then it is closed with ErrWaitDelay. Zero: DefaultWaitDelay, 5 s.
+	// Below 0: no output is waited for.
 	WaitDelay time.Duration
 	// Group gives the command a process group of its own. Signals then go to all of the group: to the processes that
 	// the command has started, too, unless they have left it. What is left of the group when the command itself has
-	// ended goes on. On a terminal such a command is in the background: Ctrl-C doesn't reach it.
+	// ended goes on, unless KillRest is set. On a terminal such a command is in the background: Ctrl-C doesn't reach it.
 	Group bool
+	// KillRest lets what is left of the group, when the command itself has ended, get SIGKILL at once. Nothing is
+	// killed if somebody else has taken the command's status, as then the number of the group may be another's.
+	// Without Group it means nothing.
+	KillRest bool
 	// Leave lets the command go on when the loop ends or is shut down; only its streams close. Nobody takes its status
-	// then, unless the caller does by Wait of its os.Process.
+	// then, unless the caller does by Wait of its os.Process, and Process.Signal returns procwatch.ErrClosed.
 	Leave bool
 	// Name is for people: logs and listings. Empty: the last element of the command's path.
 	Name string

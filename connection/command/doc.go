@@ -30,9 +30,11 @@
 // # The end
 //
 // Config.Exit is called once, when the process has ended and its output was read to the end. Processes that it
-// has started may hold its output open; they are waited for no longer than Config.WaitDelay.
+// has started may hold its output open; they are waited for no longer than Config.WaitDelay. But nothing that was
+// written by then is lost: as long as a stream is paused, or disabled, Exit waits.
 //
 // When the loop is shut down (communicator.Communicator.Shutdown) a command is stopped as by [Process.Stop] with
 // Config.KillDelay. When the loop ends while a command runs, the command is killed, its Exit is not called, and a
-// goroutine takes its status, so that it leaves no zombie. With Config.Leave neither is done.
+// goroutine takes its status, so that it leaves no zombie. With Config.Leave neither is done. Nor is Exit called
+// for a command that has ended, but whose output is still open when the loop ends.
 package command

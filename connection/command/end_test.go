@@ -339,7 +339,7 @@ func TestLoopEnds(t *testing.T) {
 	}
 }
 
-// TestLeave: the command goes on.
+// TestLeave: the command goes on, and is nobody's any more.
 func TestLeave(t *testing.T) {
 	for _, how := range []string{"Stop", "Shutdown"} {
 		t.Run(how, func(t *testing.T) {
@@ -347,13 +347,20 @@ func TestLeave(t *testing.T) {
 			loop, _ := looptest.New(t)
 			var ends exits
 			cmd := exec.Command("sleep", "100")
-			start(t, loop, cmd, command.Config{Leave: true, Exit: ends.exit})
+			p := start(t, loop, cmd, command.Config{Leave: true, Exit: ends.exit})
 			if how == "Stop" {
 				loop.Stop(nil)
 			} else {
 				_ = loop.Post(func() { loop.Shutdown(looptest.Patience) })
 			}
 			looptest.Run(t, loop)
+			if err := p.Signal(0); !errors.Is(err, procwatch.ErrClosed) || p.Running() {
+				t.Errorf("Signal: %v; running: %v", err, p.Running())
+			}
+			p.Stop(0) // means nothing any more
+			if err := p.Signal(0); errors.Is(err, os.ErrProcessDone) {
+				t.Error("it is said to have ended")
+			}
 			if err := cmd.Process.Kill(); err != nil {
 				t.Error(err)
 			}

@@ -13,6 +13,6 @@ var (
 	// ErrContext is returned by Start for an exec.Cmd with a context, a Cancel or a WaitDelay: package os/exec would
 	// start a goroutine, and only Wait of the exec.Cmd ends that. Use Config.Timeout and Process.Stop.
 	ErrContext = errors.New("command: the exec.Cmd must have no context")
-	// ErrWaitDelay is the cause with which an output closes that was still open WaitDelay after the command's end.
+	// ErrWaitDelay is the cause with which an output closes that was still open Config.WaitDelay after the command's end.
 	ErrWaitDelay = errors.New("command: its output was still open after its end")
 )

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -72,45 +73,49 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// only leaves the process so many numbers for new descriptors until they are given back.
+func only(tb testing.TB, room int) (giveBack func()) {
+	tb.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		tb.Fatal(err)
+	}
+	lowest, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_ = unix.Close(lowest)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest + room), Max: old.Max}); err != nil {
+		tb.Fatal(err)
+	}
+	return sync.OnceFunc(func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+			tb.Error(err)
+		}
+	})
+}
+
 // TestNoDescriptors gives Start one more each time, until it has enough.
 func TestNoDescriptors(t *testing.T) {
 	fdtest.Check(t)
 	loop, _ := looptest.New(t)
-	var old unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
-			t.Error(err)
-		}
-	}()
-	highest, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = unix.Close(highest)
 	var ends exits
 	var out output
 	failed := 0
-	for room := highest; ; room++ {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(room), Max: old.Max}); err != nil {
-			t.Fatal(err)
-		}
+	for room := 0; ; room++ {
+		giveBack := only(t, room)
 		cmd := exec.Command("/bin/true")
 		_, err := command.Start(loop, cmd, command.Config{Input: true, Stdout: &out, Stderr: &out, Exit: ends.exit})
 		if cmd.Process != nil && err != nil {
 			await(t, "the process is gone", func() bool { return gone(cmd.Process.Pid) })
 		}
+		giveBack()
 		if err == nil {
 			break
 		}
 		if failed++; !errors.Is(err, syscall.EMFILE) || failed > 100 {
 			t.Fatalf("%d times it failed, with %v", failed, err)
 		}
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
 	}
 	looptest.Run(t, loop)
 	ends.expect(t, procwatch.Exited, 0, 0)

@@ -13,6 +13,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/fifo"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
 // pipes are the ends of a command's pipes: the command's own until it has started, ours until they are streams.
@@ -117,16 +118,40 @@ type outlet struct {
 	process *Process
 	stream  *connection.Stream
 	ended   bool // it was read to the end
+	late    bool // it has been open for too long
+	left    int  // of a late one: bytes that are still read
 }
 
 func (o *outlet) Read(p []byte) (int, error) {
+	if o.late {
+		p = p[:min(len(p), max(1, o.left))] // of none one, to see the end
+	}
 	n, err := o.Reader.Read(p)
-	if err == io.EOF { //nolint:errorlint // by contract the sentinel itself
+	switch {
+	case err == io.EOF: //nolint:errorlint // by contract the sentinel itself
 		o.ended = true
 		o.process.outputEnded()
+	case !o.late:
+	case o.left == 0 || n == 0:
+		return 0, ErrWaitDelay
+	default:
+		o.left -= n
 	}
 	return n, err
 }
+
+// cut lets the output end behind what the pipe holds now. The stream reads that when it wants to: it may be paused,
+// and hold back what it has read before.
+func (o *outlet) cut() {
+	if o.late || !o.stream.Handle().Active() {
+		return
+	}
+	o.late, o.left = true, sys.Unread(o.FD())
+	o.stream.Handle().MarkReadable()
+}
+
+// Readable tells the stream that a late output has its end to tell, though the descriptor may say nothing.
+func (o *outlet) Readable() bool { return o.late || o.Reader.Readable() }
 
 func (o *outlet) Close() error {
 	o.process.open--

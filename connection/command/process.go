@@ -29,7 +29,9 @@ type Process struct {
 	open                  int // outputs that are not closed
 
 	stopAt, killAt, waitUntil time.Time // zero: never
-	stopped, timedOut, ended  bool
+	stopped, timedOut         bool
+	ended                     bool // or the loop has let it go
+	left                      bool // to itself: Config.Leave
 	event                     procwatch.Event
 }
 
@@ -86,10 +88,11 @@ func (p *Process) start() error {
 	return err
 }
 
-// follow watches the process.
+// follow watches the process. In the background, as a shutdown of the loop is to leave the watch alone.
 func (p *Process) follow() (err error) {
-	o := communicator.Options{Name: p.config.Name + " process", Priority: p.config.Priority}
-	p.watch, err = procwatch.Child(p.handle.Loop(), p.cmd.Process, p.changed, procwatch.Options{Options: o})
+	o := procwatch.Options{BeforeReap: p.killRest}
+	o.Name, o.Background, o.Beside = p.config.Name+" process", true, p.handle
+	p.watch, err = procwatch.Child(p.handle.Loop(), p.cmd.Process, p.changed, o)
 	return err
 }
 
@@ -109,11 +112,23 @@ func (p *Process) letGo(cause error) {
 // kill kills a process that the loop has let go. It may hang in the kernel, which must not hold up the loop.
 func (p *Process) kill() {
 	if p.config.Group {
-		_ = sys.SignalGroup(p.PID(), syscall.SIGKILL) // if there is nobody any more, all the better
+		_ = p.signalGroup(syscall.SIGKILL) // if there is nobody any more, all the better
 	}
 	_ = p.cmd.Process.Kill()
 	go func() { _, _ = p.cmd.Process.Wait() }()
 }
+
+// killRest kills what is left of the group. The process has ended, and its number is still the group's.
+func (p *Process) killRest() {
+	if p.config.Group && p.config.KillRest {
+		p.send(syscall.SIGKILL)
+	}
+}
+
+// Handle is the command's place in its loop, the streams have their own. While it is disabled the end of the command
+// isn't told, and it is not stopped by its times; one in the background doesn't keep Run from returning. To remove it
+// is for the command as if the loop ended.
+func (p *Process) Handle() *communicator.Handle { return p.handle }
 
 // Name is the name given by Config.
 func (p *Process) Name() string { return p.config.Name }
@@ -132,7 +147,8 @@ func (p *Process) TimedOut() bool { return p.timedOut }
 // connection.ErrClosed.
 func (p *Process) Stdin() *connection.Stream { return p.stdin }
 
-// Stdout is the command's standard output, to be paused and resumed; nil without Config.Stdout.
+// Stdout is the command's standard output, to be paused and resumed; nil without Config.Stdout. While it is paused
+// Exit isn't called: see Config.WaitDelay.
 func (p *Process) Stdout() *connection.Stream { return p.stdout }
 
 // Stderr is the command's standard error; nil without Config.Stderr.
@@ -140,24 +156,41 @@ func (p *Process) Stderr() *connection.Stream { return p.stderr }
 
 // Signal sends a signal to the process; with Config.Group to all of its group. It never reaches another process that
 // has got the same number: the error is os.ErrProcessDone when the process has ended, EPERM when it has got another
-// user, and EINVAL for a signal that there is none.
+// user, EINVAL for a signal that there is none, and procwatch.ErrClosed when the loop has left it to itself
+// (Config.Leave).
 func (p *Process) Signal(sig syscall.Signal) error {
-	if p.ended {
+	switch {
+	case p.left:
+		return procwatch.ErrClosed
+	case p.ended:
 		return os.ErrProcessDone
+	case p.config.Group:
+		return p.signalGroup(sig)
 	}
-	if !p.config.Group {
-		return p.watch.Signal(sig)
+	return p.watch.Signal(sig)
+}
+
+// signalGroup sends a signal to the group. Its number is that of the process, and nobody else's as long as nobody has
+// taken the status of the process.
+func (p *Process) signalGroup(sig syscall.Signal) (err error) {
+	taken := p.cmd.Process.WithHandle(func(pidfd uintptr) { _, err = sys.PeekChild(int(pidfd), false) })
+	if errors.Is(taken, os.ErrNoHandle) { // package os could make no pidfd
+		_, err = sys.PeekChildPID(p.PID())
+	} else if taken != nil {
+		return taken
 	}
-	// As long as nobody has taken its status, the number of the process belongs to its group.
-	err := sys.SignalGroup(p.PID(), sig)
-	if errors.Is(err, syscall.ESRCH) {
+	if err == nil {
+		err = sys.SignalGroup(p.PID(), sig)
+	}
+	if errors.Is(err, syscall.ECHILD) || errors.Is(err, syscall.ESRCH) {
 		return os.ErrProcessDone
 	}
 	return err
 }
 
 // Stop sends SIGTERM, and SIGKILL if the process has not ended after delay; of 0 or less SIGKILL at once. Once more
-// it can only shorten the delay. To a process that has ended it does nothing. That a signal can't be sent is logged.
+// it can only shorten the delay. To a process that has ended, or was left to itself, it does nothing. That a signal
+// can't be sent is logged.
 func (p *Process) Stop(delay time.Duration) {
 	if p.ended {
 		return
@@ -242,7 +275,7 @@ func (p *Process) finish(now time.Time) error {
 			case o.ended:
 				o.stream.Abort(nil) // its handler may have kept it, for which there is no use
 			case late:
-				o.stream.Abort(ErrWaitDelay)
+				o.cut()
 			}
 		}
 		if !late {
@@ -260,23 +293,16 @@ func (p *Process) finish(now time.Time) error {
 	return p.config.Exit(p, p.event)
 }
 
-// HandleShutdown stops the command, and waits for its end. A shutdown takes a watch out of the loop, but not one that
-// is added meanwhile.
+// HandleShutdown stops the command, and waits for its end.
 func (s *source) HandleShutdown(h *communicator.Handle) {
 	p := (*Process)(s)
-	if p.ended {
-		return // only its output is waited for
-	}
-	p.watch.Close()
-	if p.config.Leave {
+	switch {
+	case p.ended: // only its output is waited for
+	case p.config.Leave:
 		h.Remove(nil)
-		return
+	default:
+		p.Stop(p.config.KillDelay)
 	}
-	if err := p.follow(); err != nil {
-		h.Remove(err) // Close kills it
-		return
-	}
-	p.Stop(p.config.KillDelay)
 }
 
 // Close is called when Exit has been, or when the loop ends before.
@@ -286,7 +312,7 @@ func (s *source) Close() error {
 		return nil
 	}
 	p.letGo(nil)
-	if !p.config.Leave {
+	if p.left = p.config.Leave; !p.left {
 		p.kill()
 	}
 	return nil

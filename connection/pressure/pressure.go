@@ -85,6 +85,10 @@ const maxWindow = 10 * time.Second
 
 // Config says when there is pressure. The zero value is right for most.
 type Config struct {
+	// Options are those of the source. Want is not used. The priority must not be below 0: the kernel tells of
+	// pressure once, and in the set of urgent descriptors the loop would be the second to ask. For the same reason
+	// don't give the handle such a priority later.
+	communicator.Options
 	// Kind says whose stalls count. Zero: Some.
 	Kind Kind
 	// Stall is how much time has to be lost within Window, at most all of it. Zero: DefaultStall. Both are rounded
@@ -98,10 +102,6 @@ type Config struct {
 	// OnClose is called on the loop's goroutine when the source has left the loop; the causes are those of a
 	// communicator.CloseHandler, and ErrGone. Nil: a failure is logged.
 	OnClose func(cause error)
-	// Options are those of the source. Want is not used. The priority must not be below 0: the kernel tells of
-	// pressure once, and in the set of urgent descriptors the loop would be the second to ask. For the same reason
-	// don't give the handle such a priority later.
-	Options communicator.Options
 }
 
 // trigger is the text by which the kernel is told.
@@ -144,7 +144,7 @@ func Watch(loop *communicator.Communicator, r Resource, f func() error, c Config
 	if err != nil {
 		return nil, err
 	}
-	if c.Options.Priority < 0 {
+	if c.Priority < 0 {
 		return nil, ErrPriority
 	}
 	path := c.File
@@ -158,7 +158,7 @@ func Watch(loop *communicator.Communicator, r Resource, f func() error, c Config
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	c.Options.Want = communicator.Exceptional
+	c.Want = communicator.Exceptional
 	if w.handle, err = loop.Add((*source)(w), c.Options); err != nil {
 		_ = sys.Close(w.fd)
 		return nil, err

@@ -84,6 +84,33 @@ func TestCgroup(t *testing.T) {
 	}
 }
 
+// TestCgroupOff: a cgroup that is switched off ends its source, and takes no other.
+func TestCgroupOff(t *testing.T) {
+	fdtest.Check(t)
+	dir := cgroup(t)
+	file, switched := filepath.Join(dir, "memory.pressure"), filepath.Join(dir, "cgroup.pressure")
+	if _, err := os.Stat(switched); errors.Is(err, fs.ErrNotExist) {
+		t.Skip(err) // before Linux 6.1
+	}
+	loop, _ := looptest.New(t)
+	var cause error
+	_, err := pressure.Watch(loop, pressure.Memory, nothing, pressure.Config{File: file, OnClose: func(c error) { cause = c }})
+	unavailable(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(switched, []byte("0"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pressure.Watch(loop, pressure.Memory, nothing, pressure.Config{File: file}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("another: %v", err)
+	}
+	looptest.Run(t, loop)
+	if !errors.Is(cause, pressure.ErrGone) {
+		t.Errorf("closed with %v", cause)
+	}
+}
+
 // cgroup makes a cgroup of version 2, where that is possible.
 func cgroup(t *testing.T) string {
 	t.Helper()

@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	// ErrNoProcess is returned by PID for a number that no process has, and for one below 1.
+	// ErrNoProcess is returned by PID for a number that no process has, or can have.
 	ErrNoProcess = errors.New("procwatch: no such process")
 	// ErrThread is returned by PID for the number of a thread that is not its process's first.
 	ErrThread = errors.New("procwatch: the number of a thread, not of a process")

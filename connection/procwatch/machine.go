@@ -33,7 +33,7 @@ type MachineKind uint32
 const (
 	Fork     = MachineKind(sys.ProcFork)     // a new process, a child of Parent
 	Exec     = MachineKind(sys.ProcExec)     // it runs another program now
-	Exit     = MachineKind(sys.ProcExit)     // it has ended
+	Exit     = MachineKind(sys.ProcExit)     // its first thread has ended, and mostly all of it: see Machine
 	CoreDump = MachineKind(sys.ProcCoreDump) // it begins to dump core
 	Comm     = MachineKind(sys.ProcComm)     // it has given itself the name Name
 	SetUID   = MachineKind(sys.ProcUID)      // its user is Real and Effective now
@@ -67,7 +67,9 @@ func (k MachineKind) String() string {
 }
 
 // MachineOptions say what is told of the machine's processes. The zero value tells everything of processes, and
-// nothing of their threads.
+// nothing of their threads. Want is not used.
+//
+// With a Rate each look into the kernel's buffer is an event, also one that finds nothing which is told.
 type MachineOptions struct {
 	communicator.Options
 	// Kinds are what is told; zero: all. Since Linux 6.6 the kernel itself leaves out the others.
@@ -75,7 +77,7 @@ type MachineOptions struct {
 	// Threads lets also the threads be told of that are not the first of their process: TID is not PID then.
 	Threads bool
 	// Buffer is how many bytes of events the kernel keeps for a loop that is busy; one counts as more than a
-	// kilobyte. Zero: 1 MiB. Without CAP_NET_ADMIN no more than net.core.rmem_max.
+	// kilobyte. Zero: 1 MiB. No more than 1 GiB, and without CAP_NET_ADMIN than net.core.rmem_max.
 	Buffer int
 }
 
@@ -104,6 +106,7 @@ type MachineWatch struct {
 	kinds   MachineKind
 	threads bool
 	fd      int
+	lost    bool         // events were lost, and Lost is still to be told
 	kept    MachineEvent // read and not told yet, if its kind is not 0
 	message [machineMessage]byte
 }
@@ -113,7 +116,11 @@ type MachineWatch struct {
 // with that cause. The watch keeps Run from returning.
 //
 // By the time of the call the process may be gone and its number somebody else's. When the loop is too slow for the
-// kernel's buffer f gets Lost: whoever keeps a table of processes has to make it anew from /proc.
+// kernel's buffer f gets Lost, behind what the buffer still held: whoever keeps a table of processes has to make it
+// anew from /proc, and what happens from then on is told again.
+//
+// Exit is the end of a process's first thread. Others may go on, and if one of them runs another program (execve) the
+// process does so under the same number: an Exec follows, and later another Exit.
 //
 // It takes CAP_NET_ADMIN before Linux 6.6, and a process in the initial network, PID and user namespaces: if not, a
 // *PermissionError says which. A kernel that has no such events is ErrNoProcEvents. When Machine returns the kernel
@@ -140,9 +147,13 @@ func Machine(loop *communicator.Communicator, f func(MachineEvent) error, o Mach
 	if m.kinds == 0 {
 		m.kinds = ^MachineKind(0)
 	}
+	o.Want = communicator.Read
 	if m.handle, err = loop.Add((*machineSource)(m), o.Options); err != nil {
 		_ = (*machineSource)(m).Close()
 		return nil, err
+	}
+	if m.lost {
+		m.handle.MarkReadable()
 	}
 	return m, nil
 }
@@ -207,7 +218,7 @@ func (m *MachineWatch) ask(kinds sys.ProcKind) error {
 		case errors.Is(err, sys.ErrWouldBlock):
 			return noAnswer
 		case errors.Is(err, syscall.ENOBUFS):
-			noAnswer = err // it may be among what was lost
+			noAnswer, m.lost = err, true // it may be among what was lost
 		case errors.Is(err, sys.ErrNotProcEvent):
 		case err != nil:
 			return err
@@ -238,10 +249,20 @@ func (m *MachineWatch) next() (MachineEvent, error) {
 		m.kept = MachineEvent{}
 		return e, nil
 	}
+	lost := MachineEvent{Kind: Lost, Code: -1}
 	p, err := m.receive()
 	switch {
 	case errors.Is(err, syscall.ENOBUFS):
-		return MachineEvent{Kind: Lost, Code: -1}, nil
+		// From now on the kernel drops all that happens, and doesn't say so again, until what it has kept has been
+		// read; so Lost is told then. If it does say so again, this was the case in between.
+		before := m.lost
+		if m.lost = true; before {
+			return lost, nil
+		}
+		return MachineEvent{}, nil
+	case errors.Is(err, sys.ErrWouldBlock) && m.lost:
+		m.lost = false
+		return lost, nil
 	case errors.Is(err, sys.ErrNotProcEvent):
 		return MachineEvent{}, nil
 	case err != nil:
@@ -301,6 +322,9 @@ func (s *machineSource) HandleRead(h *communicator.Handle) error {
 			return err
 		}
 		told = true
+	}
+	if m.lost { // there may be nothing left that the kernel announces
+		h.MarkReadable()
 	}
 	return nil
 }

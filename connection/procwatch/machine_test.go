@@ -238,35 +238,6 @@ func TestMachineThreads(t *testing.T) {
 	}
 }
 
-// TestMachineLost: more events than find room are told as lost, and what comes then is told again.
-func TestMachineLost(t *testing.T) {
-	loop, log := looptest.New(t)
-	lost, pid := 0, 0
-	var m *procwatch.MachineWatch
-	m = machine(t, loop, func(e procwatch.MachineEvent) error {
-		switch {
-		case e.Kind == procwatch.Lost:
-			if lost++; lost == 1 {
-				pid = shell(t, "exit 0").Pid
-			}
-		case e.PID == pid && pid != 0:
-			m.Close()
-		case pid != 0 && e.Kind == procwatch.Exit && lost < 100: // ours was among the lost
-			pid = shell(t, "exit 0").Pid
-		}
-		return nil
-	}, procwatch.MachineOptions{Buffer: 1})
-	for range 10 {
-		if err := exec.Command("true").Run(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	looptest.Run(t, loop)
-	if lost == 0 || len(log.Records()) > 0 {
-		t.Errorf("lost %d, logged %v", lost, log.Records())
-	}
-}
-
 // TestMachineForged: only the kernel is believed.
 func TestMachineForged(t *testing.T) {
 	loop, _ := looptest.New(t)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -126,6 +127,7 @@ func TestPIDErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wide := 32 // no constant, as 1<<32 isn't an int everywhere
 	for _, c := range []struct {
 		what string
 		call func() error
@@ -134,6 +136,8 @@ func TestPIDErrors(t *testing.T) {
 		{"0", pid(0), procwatch.ErrNoProcess},
 		{"-1", pid(-1), procwatch.ErrNoProcess},
 		{"the largest number", pid(1<<31 - 1), procwatch.ErrNoProcess},
+		{"one that is too large", pid(math.MaxInt), procwatch.ErrNoProcess},
+		{"one whose lower half is this process", pid(1<<wide + os.Getpid()), procwatch.ErrNoProcess},
 		{"one that has ended", pid(ended.Pid), procwatch.ErrNoProcess},
 		{"this process", pid(os.Getpid()), procwatch.ErrSelf},
 		{"a thread of this process", pid(tid), procwatch.ErrThread},

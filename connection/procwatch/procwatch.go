@@ -17,13 +17,17 @@ import (
 // kernel reports its end all the time, and to its parent only later.
 const tracedPause = 10 * time.Millisecond
 
-// Options say how a process is watched. The zero value is right for most.
+// Options say how a process is watched. The zero value is right for most. Want is not used.
 type Options struct {
 	communicator.Options
 	// Stops lets Child tell also when the process is stopped and when it goes on. Of what happens faster than the
 	// loop looks only the last is told. It costs a goroutine, two more descriptors, and a look at the child
 	// whenever any child of this process changes.
 	Stops bool
+	// BeforeReap is called by a watch of Child, on the loop's goroutine, when the child has ended and its status has
+	// not been taken yet: its number, and that of a process group it leads, can't be somebody else's. It must not
+	// close the watch. It isn't called if somebody else has waited for the child. Nil: nothing is called.
+	BeforeReap func()
 }
 
 // Watch is a process that is watched. It belongs to the loop's goroutine.
@@ -35,6 +39,7 @@ type Watch struct {
 	pidfd   int
 	ended   bool
 	stops   *stops // nil: not told of
+	before  func() // Options.BeforeReap
 }
 
 // Child watches a child of this process, and waits for it when it has ended: see the package's section on os/exec.
@@ -111,6 +116,8 @@ func PID(loop *communicator.Communicator, pid int, f func(*Watch, Event) error, 
 }
 
 func (w *Watch) add(loop *communicator.Communicator, o Options) (_ *Watch, err error) {
+	w.before = o.BeforeReap
+	o.Want = communicator.Read
 	if o.Stops {
 		if w.stops, err = newStops(w.pidfd); err != nil {
 			_ = w.close()
@@ -177,6 +184,9 @@ func (w *Watch) look() (Event, error) {
 
 // reap waits for a child that has ended.
 func (w *Watch) reap(e Event) Event {
+	if w.before != nil {
+		w.before()
+	}
 	state, err := w.process.Wait()
 	if errors.Is(err, syscall.ECHILD) {
 		err = ErrReaped

@@ -13,7 +13,8 @@
 //
 // A signal is not a queue: what comes twice before the process has taken the first is one, for the kernel and for
 // Go's runtime, and so are realtime signals, which the runtime doesn't count either. What is sure is that after the
-// last signal there is a call.
+// last signal there is a call, while the source is in the loop. Different signals that come at about the same time may
+// be told in another order.
 //
 // Do not use it to wait for a signal outside of a loop: os/signal does that. Nor for the end of a child: package
 // procwatch knows which one it was.
@@ -52,7 +53,7 @@ const room = 64
 // pending is what the goroutines have taken and the loop has not seen yet.
 type pending struct {
 	mu     sync.Mutex
-	counts []count // in the order in which they came first; no longer than the set
+	counts []count // in the order in which the goroutines have added them; no longer than the set
 	total  int     // that have come at all
 }
 
@@ -106,6 +107,9 @@ func (p *pending) giveBack(counts []count) {
 // signals back, and so does communicator.Shutdown if it isn't in the background. To end a program, use Terminate,
 // and for SIGHUP, Hangup: their sources stay.
 //
+// A signal that has come and has not been told when the source leaves the loop, or the loop ends, is swallowed: it has
+// no effect at all. Options.Want is not used.
+//
 // For SIGURG f is called without reason, too: Go's runtime uses it.
 //
 // Its errors are ErrNoSignals, ErrUncatchable, and those of the loop's Add.
@@ -127,6 +131,7 @@ func (s *Signals) add(loop *communicator.Communicator, src communicator.Source, 
 			return nil, fmt.Errorf("%w: %v", ErrUncatchable, sig)
 		}
 	}
+	o.Want = communicator.Read
 	var err error
 	if s.eventfd, err = sys.EventFD(); err != nil {
 		return nil, err
@@ -179,7 +184,8 @@ func (s *Signals) pump(c <-chan os.Signal) {
 // Handle is the source's place in its loop.
 func (s *Signals) Handle() *communicator.Handle { return s.handle }
 
-// Close takes the source out of the loop; at the end of the turn the signals have their usual effect again.
+// Close takes the source out of the loop; at the end of the turn the signals have their usual effect again. What has
+// come before that and was not told is swallowed.
 func (s *Signals) Close() { s.handle.Remove(nil) }
 
 // source is a Signals as the loop sees it.

@@ -9,10 +9,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection/signals"
@@ -43,6 +46,17 @@ func notify(tb testing.TB, loop *communicator.Communicator, f func(os.Signal, in
 func raise(tb testing.TB, sig syscall.Signal) {
 	tb.Helper()
 	if err := syscall.Kill(os.Getpid(), sig); err != nil {
+		tb.Error(err)
+	}
+}
+
+// raiseHere sends a signal to this thread, which has it before the call returns. For one that nobody waits for: it
+// would come to a later test.
+func raiseHere(tb testing.TB, sig syscall.Signal) {
+	tb.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Tgkill(unix.Getpid(), unix.Gettid(), sig); err != nil {
 		tb.Error(err)
 	}
 }
@@ -126,7 +140,7 @@ func TestCloseGivesBack(t *testing.T) {
 		calls++
 		s.Close()
 		s.Close() // once more means nothing
-		raise(t, syscall.SIGWINCH)
+		raiseHere(t, syscall.SIGWINCH)
 		return nil
 	}, syscall.SIGWINCH)
 	raise(t, syscall.SIGWINCH)
@@ -137,7 +151,7 @@ func TestCloseGivesBack(t *testing.T) {
 	if s.Handle().Active() {
 		t.Error("still in the loop")
 	}
-	raise(t, syscall.SIGWINCH)
+	raiseHere(t, syscall.SIGWINCH)
 }
 
 // TestTwo: both are told of a signal that both want; one that goes takes nothing from the other.
@@ -214,6 +228,26 @@ func TestDisabled(t *testing.T) {
 		s.Handle().SetEnabled(true)
 	}
 	_ = loop.Post(wait)
+	looptest.Run(t, loop)
+	if calls != 1 {
+		t.Errorf("%d calls", calls)
+	}
+}
+
+// TestWant: what the descriptor is watched for is not the user's to say.
+func TestWant(t *testing.T) {
+	loop, _ := newLoop(t)
+	calls := 0
+	var s *signals.Signals
+	s, err := signals.Notify(loop, func(os.Signal, int) error {
+		calls++
+		s.Close()
+		return nil
+	}, communicator.Options{Want: communicator.Write}, syscall.SIGUSR1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raise(t, syscall.SIGUSR1)
 	looptest.Run(t, loop)
 	if calls != 1 {
 		t.Errorf("%d calls", calls)

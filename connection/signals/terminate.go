@@ -22,7 +22,8 @@ const patience = 2
 //     that is stuck in a callback can be ended.
 //
 // It doesn't matter which of the two they are. The source is in the background: it neither keeps Run from returning
-// nor is removed by the shutdown. When the loop has ended the signals have their usual effect again.
+// nor is removed by the shutdown. When the loop has ended the signals have their usual effect again; one that came too
+// late for the loop to see it, and before that, is swallowed.
 //
 // A SIGINT that was ignored when the program began stays so: this is how a shell without job control starts what
 // runs in the background.

@@ -206,6 +206,16 @@ func (p *process) awaitStatus(names ...string) (states map[string]state) {
 
 func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
+// awaitDeath waits for the end of a process that is no child of the program, so that init, or who stands for it, has to
+// take its status.
+func (p *process) awaitDeath(pid int) {
+	p.tb.Helper()
+	p.await(fmt.Sprintf("process %d has ended", pid), func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	})
+}
+
 // end tells the program to end; then nothing may be left of it.
 func (p *process) end(sig syscall.Signal) {
 	p.tb.Helper()

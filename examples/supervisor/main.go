@@ -22,7 +22,8 @@
 //	$ echo STATUS | socat - UNIX-CONNECT:/tmp/supervisor.sock
 //	STATUS_REPORT text=ticker: running, pid 4711, since 2026-11-21T10:00:00Z, 2 restarts\n
 //
-// STOP, SIGTERM and SIGINT end it: each command gets SIGTERM, and after --kill-delay SIGKILL.
+// STOP, SIGTERM and SIGINT end it: each command gets SIGTERM, and after --kill-delay SIGKILL. What a command has started
+// and left behind is killed, unless it has a process group of its own.
 package main
 
 import (
@@ -56,7 +57,8 @@ const (
 	maxCommands = 1000
 	maxLine     = 16 << 10         // longer lines of a command are cut in pieces
 	healthy     = 10 * time.Second // who has run for that long begins with the first pause again
-	patience    = 5 * time.Second  // for all to end, on top of the kill delay
+	patience    = 5 * time.Second  // for all to end, on top of the kill delay and with the wait delay
+	waitDelay   = time.Second      // for the output of what a command has left behind
 )
 
 func main() {
@@ -307,7 +309,9 @@ func (v *service) start() {
 		Combined:  true,
 		Exit:      v.exit,
 		Group:     true, // what it has started is stopped with it
+		KillRest:  true, // and does not outlive it
 		KillDelay: v.supervisor.killDelay,
+		WaitDelay: waitDelay,
 	})
 	v.since = time.Now()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,7 +27,8 @@ func TestSupervisor(t *testing.T) {
 	program := build(t)
 	for name, test := range map[string]func(t *testing.T, program string){
 		"Status": testStatus, "Killed": testKilled, "Changed": testChanged, "Replaced": testReplaced, "Broken": testBroken,
-		"Log": testLog, "Lines": testLines, "Ends": testEnds, "Stubborn": testStubborn, "Failing": testFailing, "Refuses": testRefuses,
+		"Log": testLog, "Lines": testLines, "Ends": testEnds, "Stubborn": testStubborn, "Rest": testRest,
+		"Failing": testFailing, "Refuses": testRefuses,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, program) })
 	}
@@ -243,6 +245,35 @@ func testStubborn(t *testing.T, program string) {
 	if n := strings.Count(p.read("log"), "killed by signal 9"); n != 2 {
 		t.Errorf("%d were killed, want 2:\n%s", n, p.read("log"))
 	}
+}
+
+// testRest: what a command has started and left behind ends with it, also when it ignores SIGTERM.
+func testRest(t *testing.T, program string) {
+	p := begin(t, program, "")
+	leader := p.script("leader", `sh -c 'trap "" TERM; echo "$0 has left $$."; exec sleep 1000' $1 & trap 'exit 0' TERM; wait`)
+	var pids []int
+	for _, name := range []string{"removed", "ended"} {
+		p.configure(name + " = " + leader + " " + name + "\n")
+		p.awaitLog("log", name+" has left ")
+		p.awaitStatus(name) // so that the one before has ended
+		found := regexp.MustCompile(name + ` has left (\d+)\.`).FindStringSubmatch(p.read("log"))
+		pid, err := strconv.Atoi(found[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+		t.Cleanup(func() {
+			if t.Failed() {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		})
+	}
+	p.awaitDeath(pids[0])
+	if gone(pids[1]) {
+		t.Error("what the other one has started is gone, too")
+	}
+	p.end(syscall.SIGTERM)
+	p.awaitDeath(pids[1])
 }
 
 // testFailing: what can't be started is tried again, and runs when it can.

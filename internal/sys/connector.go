@@ -5,6 +5,7 @@ package sys
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"syscall"
 	"time"
 	"unsafe"
@@ -144,8 +145,10 @@ func OpenProcEvents(buffer int) (fd int, err error) {
 	return fd, nil
 }
 
-// BufferProcEvents changes the room to that many bytes; without CAP_NET_ADMIN the kernel gives what it allows.
+// BufferProcEvents changes the room to that many bytes, 1 GiB at most; without CAP_NET_ADMIN the kernel gives what it
+// allows.
 func BufferProcEvents(fd, buffer int) {
+	buffer = min(buffer, math.MaxInt32/2) // the kernel takes an int, and doubles it
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer)
 	}
@@ -186,7 +189,7 @@ func sendProc(fd int, token uint32, data []byte) error {
 }
 
 // RecvProcEvent reads one message into p. Only what the kernel itself has sent counts: false for anything else.
-// ENOBUFS: messages were lost, and the next may be read.
+// ENOBUFS: messages were lost, and more may be until all that wait have been read, without another ENOBUFS.
 func RecvProcEvent(fd int, p []byte) (n int, kernel bool, err error) {
 	for {
 		var from unix.RawSockaddrNetlink

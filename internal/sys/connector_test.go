@@ -229,11 +229,17 @@ func TestProcess(t *testing.T) {
 		state, err := sys.PeekChild(fd, false)
 		return state == sys.ChildEnded, err
 	})
+	if state, err := sys.PeekChildPID(c.Process.Pid); state != sys.ChildEnded || err != nil {
+		t.Errorf("PeekChildPID: %v, %v", state, err)
+	}
 	if err := c.Wait(); c.ProcessState.ExitCode() != 3 {
 		t.Errorf("Wait: %v", err)
 	}
 	if state, err := sys.PeekChild(fd, true); state != sys.ChildSame || !errors.Is(err, syscall.ECHILD) {
 		t.Errorf("PeekChild after Wait: %v, %v", state, err)
+	}
+	if state, err := sys.PeekChildPID(c.Process.Pid); state != sys.ChildSame || !errors.Is(err, syscall.ECHILD) {
+		t.Errorf("PeekChildPID after Wait: %v, %v", state, err)
 	}
 	if err := sys.SignalProcess(fd, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("SignalProcess after Wait: %v", err)

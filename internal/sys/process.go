@@ -3,6 +3,7 @@
 package sys
 
 import (
+	"math"
 	"syscall"
 	"unsafe"
 
@@ -12,6 +13,9 @@ import (
 // OpenProcess makes a pidfd: a descriptor that stands for the process of that number and becomes readable when it
 // ends. The number of a thread is EINVAL or ENOENT, one that nobody has is ESRCH.
 func OpenProcess(pid int) (fd int, err error) {
+	if pid > math.MaxInt32 { // the kernel would take the lower half
+		return NoFD, wrap("pidfd_open", unix.ESRCH)
+	}
 	err = retry("pidfd_open", func() (err error) {
 		fd, err = unix.PidfdOpen(pid, 0)
 		return err
@@ -42,19 +46,25 @@ func PeekChild(pidfd int, stops bool) (ChildState, error) {
 	if stops {
 		options |= unix.WSTOPPED | unix.WCONTINUED
 	}
-	state, _, err := waitChild(pidfd, options)
+	state, _, err := waitChild(unix.P_PIDFD, pidfd, options)
+	return state, err
+}
+
+// PeekChildPID is PeekChild for the number of a child, where there is no pidfd. Another child may have got it.
+func PeekChildPID(pid int) (ChildState, error) {
+	state, _, err := waitChild(unix.P_PID, pid, unix.WEXITED|unix.WNOWAIT)
 	return state, err
 }
 
 // PeekStop tells whether the child of a pidfd was stopped or continued, and leaves it for TakeStop.
 func PeekStop(pidfd int) (bool, error) {
-	state, _, err := waitChild(pidfd, unix.WSTOPPED|unix.WCONTINUED|unix.WNOWAIT)
+	state, _, err := waitChild(unix.P_PIDFD, pidfd, unix.WSTOPPED|unix.WCONTINUED|unix.WNOWAIT)
 	return state != ChildSame, err
 }
 
 // TakeStop is PeekStop that also says what has happened, by which signal, and takes it: nobody sees it again.
 func TakeStop(pidfd int) (ChildState, syscall.Signal, error) {
-	return waitChild(pidfd, unix.WSTOPPED|unix.WCONTINUED)
+	return waitChild(unix.P_PIDFD, pidfd, unix.WSTOPPED|unix.WCONTINUED)
 }
 
 // childInfo is siginfo_t for SIGCHLD.
@@ -66,9 +76,9 @@ type childInfo struct {
 	status int32
 }
 
-func waitChild(pidfd, options int) (state ChildState, sig syscall.Signal, err error) {
+func waitChild(kind, id, options int) (state ChildState, sig syscall.Signal, err error) {
 	var info unix.Siginfo
-	err = retry("waitid", func() error { return unix.Waitid(unix.P_PIDFD, pidfd, &info, options|unix.WNOHANG, nil) })
+	err = retry("waitid", func() error { return unix.Waitid(kind, id, &info, options|unix.WNOHANG, nil) })
 	if err != nil || info.Signo == 0 {
 		return ChildSame, 0, err
 	}
