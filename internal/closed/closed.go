@@ -12,4 +12,4 @@ type closed struct{ text string }
 
 func (c *closed) Error() string { return c.text }
 
-func (c *closed) Is(target error) bool { return target == net.ErrClosed } //nolint:errorlint // Is compares
+func (c *closed) Is(target error) bool { return target == net.ErrClosed }

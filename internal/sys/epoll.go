@@ -84,7 +84,7 @@ func InError(fd int) bool {
 	set := []unix.PollFd{{Fd: int32(fd)}} // these two conditions are always told
 	for {
 		n, err := unix.Poll(set, 0)
-		if err != unix.EINTR { //nolint:errorlint // Poll returns the number itself
+		if err != unix.EINTR {
 			return err == nil && n > 0
 		}
 	}
