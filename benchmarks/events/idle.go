@@ -46,7 +46,7 @@ func (o *options) sleep(ctx context.Context) error {
 	go func() { ended <- loop.Run(ctx) }()
 	defer func() {
 		loop.Stop(nil)
-		<-ended
+		_ = <-ended // after Stop that of ctx, which benchmark returns, or none
 	}()
 
 	var before, after communicator.Stats

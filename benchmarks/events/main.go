@@ -84,9 +84,13 @@ func undisturbed[T any](measure func() (T, error)) (result T, others float64, er
 	return result, others, nil
 }
 
-// watchOthers begins to watch what other processes than this take of the CPUs; the function it returns ends that.
+// watchOthers begins to watch what other processes than this take of the CPUs that it may use; the function it returns
+// ends that.
 func watchOthers() (end func() (share float64, err error), err error) {
-	cpus := []int{0, 1}
+	cpus, err := ownCPUs()
+	if err != nil {
+		return nil, err
+	}
 	busy, err := run.CPUsBusy(cpus...)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"expvar"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/communicator/inspect"
@@ -98,6 +100,54 @@ func TestTextIsBounded(t *testing.T) {
 	text := inspect.Text(loop)
 	if n := strings.Count(text, "\ntimer "); n != inspect.MaxListed || !strings.HasSuffix(text, "\nand 17 more\n") {
 		t.Errorf("%d lines, the end is %q", n, text[len(text)-30:])
+	}
+}
+
+// TestTextOfNames: names that peers have made up neither break the table nor steer the terminal, and are cut.
+func TestTextOfNames(t *testing.T) {
+	loop, _ := looptest.New(t)
+	long := strings.Repeat("ü", inspect.MaxName)
+	for _, name := range []string{
+		"a\x1b[2Jb\x7f", "c1\u009b31mred", "bidi\u202eend", "line\u2028end", "tab\tnew\nline", "zero\u200bwidth", "bad\xffbyte", "日本語 ok",
+		long, long + "x",
+	} {
+		after(t, loop, time.Hour, communicator.Options{Name: name}, nil)
+	}
+	text := inspect.Text(loop)
+	for _, want := range []string{
+		"a?[2Jb?", "c1?31mred", "bidi?end", "line?end", "tab?new?line", "zero?width", "bad\ufffdbyte", "日本語 ok",
+		long, strings.Repeat("ü", inspect.MaxName-1) + "…",
+	} {
+		if strings.Count(text, "\n"+want+"  ") != 1 {
+			t.Errorf("no line for %q", want)
+		}
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+		t.Errorf("not printable: %q", text)
+	}
+}
+
+// TestTextSize: a full table fits into a message, however long names are.
+func TestTextSize(t *testing.T) {
+	loop, _ := looptest.New(t)
+	for i := range inspect.MaxListed {
+		name := fmt.Sprint("t", i)
+		if i%2 == 0 {
+			name = strings.Repeat("\U0001F680", 1200)
+		}
+		after(t, loop, time.Hour, communicator.Options{Name: name, Background: true}, nil)
+	}
+	listing := inspect.Text(loop)
+	text, err := message.New("STATUS_REPORT").Set("text", listing).MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := message.Parse(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Get("text") != listing || len(text) > 1<<19 {
+		t.Errorf("%d bytes came as %d", len(listing), len(m.Get("text")))
 	}
 }
 
@@ -238,6 +288,22 @@ func TestLabels(t *testing.T) {
 	}
 	if out := goroutines(t); strings.Contains(out, `"source"`) || !strings.Contains(out, `"program":"test"`) {
 		t.Errorf("after the callback: %s", out)
+	}
+}
+
+// TestLabelsLeave: an observer that is taken away, which on a running loop is only possible within a callback, leaves
+// no labels behind.
+func TestLabelsLeave(t *testing.T) {
+	loop, _ := looptest.New(t)
+	loop.SetObserver(inspect.Labels(context.Background()))
+	if err := loop.Post(func() { loop.SetObserver(nil) }); err != nil {
+		t.Fatal(err)
+	}
+	var left string
+	after(t, loop, time.Millisecond, communicator.Options{}, func() { left = goroutines(t) })
+	looptest.Run(t, loop)
+	if strings.Contains(left, `"call"`) || left == "" {
+		t.Errorf("labels are left: %s", left)
 	}
 }
 

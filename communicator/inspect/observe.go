@@ -31,8 +31,8 @@ func (t trace) EndCallback(h *communicator.Handle, call communicator.Call, took 
 
 // Labels is an observer that gives callbacks the labels "source" and "call" in CPU profiles: pprof -tagfocus and
 // -tags then show which connection the time went to. It costs some 50 ns a callback, and memory for each source.
-// Goroutines that a callback starts have its labels too. The label of a source is its name at its first callback. Between
-// callbacks the goroutine has the labels of ctx.
+// Goroutines that a callback starts have its labels too. The label of a source is its name at its first callback.
+// Between callbacks the goroutine has the labels of ctx.
 func Labels(ctx context.Context) communicator.Observer {
 	return &labels{base: ctx, known: map[*communicator.Handle]*[calls]context.Context{}}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection/signals"
@@ -18,8 +19,11 @@ import (
 // MaxListed is how many sources Text lists; of the others it says only how many there are.
 const MaxListed = 1000
 
+// MaxName is how many characters of a name Text shows; a longer one is cut, and ends with "…".
+const MaxName = 64
+
 // Text is what the loop is doing, in lines for people: its counters, and a table of its sources in the order of
-// adding. Only for use on the loop.
+// adding. What a terminal wouldn't print stands as "?", for names may come from peers. Only for use on the loop.
 func Text(loop *communicator.Communicator) string {
 	var b strings.Builder
 	s := loop.Stats()
@@ -29,15 +33,19 @@ func Text(loop *communicator.Communicator) string {
 	fmt.Fprintf(&b, "deadlines, how late: %s\n", s.Lag)
 	fmt.Fprintf(&b, "turns, how long: %s\n\n", s.Busy)
 
-	sources := loop.Sources()
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tKIND\tPRIORITY\tSTATE\tDEADLINE\tCALLS\tTIME\tLONGEST\tLAST\tREAD\tWRITTEN\tQUEUED")
-	for _, i := range sources[:min(len(sources), MaxListed)] {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\n", printable(i.Name), Kind(i), i.Priority, state(i),
-			until(i.Deadline), i.Calls, short(i.Spent), short(i.Longest), since(i.Active), i.Read, i.Written, i.Queued)
+	listed := 0
+	for i := range loop.All() {
+		if listed == MaxListed {
+			break
+		}
+		listed++
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\n", printable(i.Name), printable(Kind(i)), i.Priority,
+			state(i), until(i.Deadline), i.Calls, short(i.Spent), short(i.Longest), since(i.Active), i.Read, i.Written, i.Queued)
 	}
 	_ = w.Flush() // a strings.Builder takes everything
-	if more := len(sources) - MaxListed; more > 0 {
+	if more := s.Live - listed; more > 0 {
 		fmt.Fprintf(&b, "and %d more\n", more)
 	}
 	return b.String()
@@ -48,9 +56,9 @@ func Status(loop *communicator.Communicator) func() string {
 	return func() string { return Text(loop) }
 }
 
-// OnSignal writes the Text of the loop to w whenever one of the signals comes. The source is in the background. Writing is done
-// on the loop: w should be quick, as a file or a terminal is. An error of w is logged, and nothing else. The errors are
-// those of signals.Notify.
+// OnSignal writes the Text of the loop to w whenever one of the signals comes. The source is in the background.
+// Writing is done on the loop: w should be quick, as a file or a terminal is. An error of w is logged, and nothing
+// else. The errors are those of signals.Notify.
 func OnSignal(loop *communicator.Communicator, w io.Writer, set ...os.Signal) (*signals.Signals, error) {
 	if w == nil {
 		panic("inspect: nil writer")
@@ -88,10 +96,18 @@ func state(i communicator.Info) string {
 
 func idle(s communicator.Stats) float64 { return 100 * float64(s.Idle) / float64(max(1, s.Age)) }
 
-// printable keeps a name, which may come from a peer, from breaking the table.
+// printable keeps a name, which may come from a peer, from breaking the table, and from steering the terminal.
 func printable(name string) string {
+	n, last := 0, 0
+	for i := range name {
+		if n == MaxName {
+			name = name[:last] + "…"
+			break
+		}
+		n, last = n+1, i
+	}
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r

@@ -88,7 +88,7 @@ func figuresOf(loop *communicator.Communicator) figures {
 		Closed: s.Closed, Stale: s.Stale, Looks: s.Looks, Idle: s.Idle.Seconds(), Age: s.Age.Seconds(),
 		Lag: spanOf(s.Lag), Busy: spanOf(s.Busy), Kinds: map[string]*kind{},
 	}
-	for _, i := range loop.Sources() {
+	for i := range loop.All() {
 		k := f.Kinds[Kind(i)]
 		if k == nil {
 			k = &kind{}

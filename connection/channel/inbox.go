@@ -14,7 +14,8 @@ import (
 // unless its Options say Background.
 //
 // While it is disabled values wait, and senders once Capacity are there. When the loop is shut down nothing more
-// is accepted, and the inbox ends when what waits has been handled.
+// is accepted, and the inbox ends when what waits has been handled. A disabled one in which values wait is waited
+// for, until it is enabled, closed, or the limit of the shutdown has passed; what it then holds is left to Drain.
 type Inbox[T any] struct {
 	queue  *queue[T]
 	f      func(T) error
@@ -45,9 +46,12 @@ func newInbox[T any](loop *communicator.Communicator, q *queue[T], f func(T) err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.values = &in.bell
-	if q.count > 0 || q.noMore != nil {
-		in.bell.Ring()
+	q.values = end{&in.bell, loop, in.leaveIfSpent}
+	if q.count > 0 {
+		q.values.ring()
+	}
+	if q.noMore != nil {
+		q.values.tell()
 	}
 	return in, nil
 }
@@ -78,7 +82,8 @@ func (in *Inbox[T]) TrySend(v T) error {
 }
 
 // CloseSend ends the inbox from any goroutine: nothing more is accepted, a Send that blocks returns ErrClosed,
-// and the inbox leaves the loop when all that was accepted has been handled.
+// and the inbox leaves the loop when all that was accepted has been handled; if nothing waits, at once, even
+// when it is disabled. It leaves a function to the loop for that, as Post does.
 func (in *Inbox[T]) CloseSend() { in.queue.refuse(nil) }
 
 // Len is how many values wait. It may count up to 32 that have just been handled.
@@ -96,6 +101,13 @@ func (in *Inbox[T]) Handle() *communicator.Handle { return in.handle }
 func (in *Inbox[T]) Close() {
 	in.queue.refuse(nil)
 	in.handle.Remove(nil)
+}
+
+// leaveIfSpent ends an inbox that has handled all and gets nothing more.
+func (in *Inbox[T]) leaveIfSpent() {
+	if in.queue.spent() {
+		in.handle.Remove(nil)
+	}
 }
 
 // inboxSource is an Inbox as the loop sees it.
@@ -147,7 +159,10 @@ func (s *inboxSource[T]) handleSome(h *communicator.Handle, some []T, first bool
 	return len(some), nil
 }
 
-func (s *inboxSource[T]) HandleShutdown(*communicator.Handle) { s.queue.refuse(nil) }
+func (s *inboxSource[T]) HandleShutdown(*communicator.Handle) {
+	s.queue.refuse(nil)
+	(*Inbox[T])(s).leaveIfSpent() // one that is disabled or over its rate isn't called to find out
+}
 
 func (s *inboxSource[T]) HandleClose(h *communicator.Handle, cause error) {
 	s.queue.abandon(cause)

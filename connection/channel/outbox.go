@@ -12,13 +12,14 @@ import (
 )
 
 // Outbox takes values on the loop, which goroutines receive. It doesn't keep Run from returning, except while
-// its Room is to be called and its Options don't say Background. When the loop ends, or the outbox is closed,
-// what waits can still be received.
+// its Room is to be called and its Options don't say Background. When the loop is shut down, the outbox stays for
+// what other sources still have to put, and then Room keeps nobody waiting. When the loop ends, or the outbox is
+// closed, what waits can still be received.
 type Outbox[T any] struct {
 	queue      *queue[T]
 	room       func() error
 	bell       sys.Bell
-	background bool
+	background bool // it never keeps Run from returning
 	handle     *communicator.Handle
 }
 
@@ -41,9 +42,9 @@ func newOutbox[T any](loop *communicator.Communicator, q *queue[T], c Config) (*
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.room = &out.bell
+	q.room = end{&out.bell, loop, func() { out.handle.Remove(nil) }}
 	if q.noMore != nil {
-		out.bell.Ring()
+		q.room.tell()
 	}
 	return out, nil
 }
@@ -71,7 +72,8 @@ func (out *Outbox[T]) Put(v T) error {
 }
 
 // Receive returns the next value; it waits for one until ctx ends: context.Cause. ErrClosed says that the outbox
-// has ended and all of it was received. Of many goroutines each value goes to one.
+// has ended and all of it was received, ErrJoined that another loop receives. Of many goroutines each value goes
+// to one.
 func (out *Outbox[T]) Receive(ctx context.Context) (T, error) { return out.queue.receive(ctx) }
 
 // All yields what Receive returns, until the outbox or ctx has ended.
@@ -87,11 +89,9 @@ func (out *Outbox[T]) All(ctx context.Context) iter.Seq[T] {
 }
 
 // CloseReceive says, from any goroutine, that nobody receives any more. It returns what waits, in its order; Put
-// and Receive answer ErrClosed from now on, and the outbox leaves the loop.
-func (out *Outbox[T]) CloseReceive() []T {
-	out.queue.abandon(nil)
-	return out.queue.rest()
-}
+// and Receive answer ErrClosed from now on, and the outbox leaves the loop. A loop that has joined still handles
+// what it has at hand, 32 values at most, and these are not returned.
+func (out *Outbox[T]) CloseReceive() []T { return out.queue.closeReceive() }
 
 // Len is how many values wait.
 func (out *Outbox[T]) Len() int { return out.queue.len() }
@@ -114,7 +114,7 @@ func (out *Outbox[T]) detach() {
 	out.handle.Detach()
 	out.queue.mu.Lock()
 	defer out.queue.mu.Unlock()
-	out.queue.room = nil
+	out.queue.room = end{}
 	_ = out.bell.Close()
 }
 
@@ -147,7 +147,10 @@ func (s *outboxSource[T]) HandleRead(h *communicator.Handle) error {
 }
 
 // HandleShutdown leaves the outbox to what the loop still has to finish; alone it doesn't keep it running.
-func (s *outboxSource[T]) HandleShutdown(*communicator.Handle) {}
+func (s *outboxSource[T]) HandleShutdown(h *communicator.Handle) {
+	s.background = true
+	h.SetBackground(true)
+}
 
 func (s *outboxSource[T]) HandleClose(h *communicator.Handle, cause error) {
 	s.queue.refuse(cause)

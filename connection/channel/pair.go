@@ -9,7 +9,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 )
 
-// ErrJoined is returned by Join for a pair that another loop has joined.
+// ErrJoined is returned by Join for a pair that another loop has joined, and by Receive of such a pair.
 var ErrJoined = errors.New("channel: the pair is joined already")
 
 // Pair is an inbox and an outbox of one loop. The goroutine at the other end calls Send and CloseSend of the
@@ -28,8 +28,8 @@ func NewPair[In, Out any](loop *communicator.Communicator, f func(In) error, c C
 }
 
 // Join lets another loop be the other end of a pair: f is called there for what is put here, and what is put
-// there arrives here. It is called on the other loop's goroutine, once for a pair, and no goroutine may Receive
-// from the pair. Neither end waits for the other: both Put, and call Room. When one end has gone the other
+// there arrives here. It is called on the other loop's goroutine, once for a pair; from then on Receive answers
+// ErrJoined. Neither end waits for the other: both Put, and call Room. When one end has gone the other
 // handles what has arrived, and leaves its loop. Capacity is that of the pair.
 func Join[In, Out any](p *Pair[In, Out], loop *communicator.Communicator, f func(Out) error, c Config) (*Pair[Out, In], error) {
 	if !p.joined.CompareAndSwap(false, true) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -26,16 +27,41 @@ type queue[T any] struct {
 	ring  []T // grows up to capacity
 	head  int
 	count int
+	shown int // of the first values: those that the loop which receives has at hand
 
 	senders   list.List // *waiter[T]: goroutines whose values find no room
 	receivers list.List // *waiter[T]: goroutines that find no value
 
-	values *sys.Bell // of the loop that receives; nil if none does
-	room   *sys.Bell // of the loop that sends; nil if none does
-	wanted bool      // that loop has found it full
+	values end  // of the loop that receives
+	room   end  // of the loop that sends
+	wanted bool // that loop has found it full
 
 	noMore   error // no value is accepted: why
 	noReader error // nobody receives any more: why
+}
+
+// end is what a loop has at one end of a queue. The zero end is that of goroutines.
+type end struct {
+	bell *sys.Bell
+	loop *communicator.Communicator
+	look func() // takes the source out of the loop if the queue has ended and holds nothing more for it
+}
+
+// ring tells the loop that something waits for its source.
+func (e end) ring() {
+	if e.bell != nil {
+		e.bell.Ring()
+	}
+}
+
+// tell tells the loop that the queue has ended. The bell lets the source handle what waits, in the order of its
+// priority; a source that is disabled or over its rate doesn't hear it, and has to be looked at.
+func (e end) tell() {
+	if e.bell == nil {
+		return
+	}
+	e.bell.Ring()
+	_ = e.loop.Post(e.look) // refused when the loop has ended, or too much is posted: then the bell has to do
 }
 
 // waiter is a goroutine that waits. Who serves it takes it off its list.
@@ -71,9 +97,7 @@ func (q *queue[T]) push(v T) {
 	}
 	q.ring[i] = v
 	q.count++
-	if q.values != nil {
-		q.values.Ring()
-	}
+	q.values.ring()
 }
 
 // drop takes out the first n values, and lets those in that wait for room. It tells whether there are any.
@@ -93,7 +117,7 @@ func (q *queue[T]) drop(n int) (woke bool) {
 		woke = true
 	}
 	if q.wanted && q.count <= q.capacity/2 {
-		q.room.Ring()
+		q.room.ring()
 	}
 	return woke
 }
@@ -140,6 +164,10 @@ func (q *queue[T]) receive(ctx context.Context) (v T, err error) {
 		defer q.mu.Unlock()
 		return v, q.noReader
 	}
+	if q.values.bell != nil {
+		defer q.mu.Unlock()
+		return v, ErrJoined
+	}
 	if q.count > 0 {
 		defer q.mu.Unlock()
 		v = q.ring[q.head]
@@ -174,16 +202,18 @@ func (q *queue[T]) wait(ctx context.Context, w *waiter[T], l *list.List, place *
 	return w.err
 }
 
-// peek returns some of the first values, which stay in the queue until drop. With none it silences the bell of
+// peek returns some of the first values, which stay in the queue until handled. With none it silences the bell of
 // the loop that receives, and tells whether more may come.
 func (q *queue[T]) peek() (some []T, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.count == 0 {
-		q.values.Quiet()
+		q.values.bell.Quiet()
 		return nil, q.noMore == nil
 	}
-	return q.ring[q.head:min(q.head+min(q.count, piece), len(q.ring))], true
+	some = q.ring[q.head:min(q.head+min(q.count, piece), len(q.ring))]
+	q.shown = len(some)
+	return some, true
 }
 
 // refuse accepts no value from now on; those that wait stay.
@@ -203,12 +233,15 @@ func (q *queue[T]) refuseLocked(cause error) {
 			l.Remove(l.Front()).(*waiter[T]).serve(q.noMore)
 		}
 	}
-	if q.values != nil {
-		q.values.Ring() // the inbox is to look whether it has all
-	}
-	if q.room != nil {
-		q.room.Ring() // the outbox is to look whether it is of any use
-	}
+	q.values.tell()
+	q.room.tell()
+}
+
+// spent tells whether no value waits and none will.
+func (q *queue[T]) spent() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.noMore != nil && q.count == 0
 }
 
 // abandon ends both: nobody will receive what waits.
@@ -221,19 +254,43 @@ func (q *queue[T]) abandon(cause error) {
 	}
 }
 
+// closeReceive ends both, and takes out what waits.
+func (q *queue[T]) closeReceive() []T {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.noReader == nil {
+		q.noReader = closedBy(nil)
+	}
+	all := q.restLocked()
+	q.refuseLocked(nil) // tells a loop that receives, which looks for what waits
+	return all
+}
+
 // rest takes out what waits, once nobody receives it any more.
 func (q *queue[T]) rest() []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.noReader == nil || q.count == 0 {
+	if q.noReader == nil {
 		return nil
 	}
-	all := make([]T, 0, q.count)
-	for range q.count {
-		all = append(all, q.ring[q.head])
-		q.head = (q.head + 1) % len(q.ring)
+	return q.restLocked()
+}
+
+// restLocked takes out what waits, but for what a loop has at hand: that is going to be handled.
+func (q *queue[T]) restLocked() []T {
+	if q.count == q.shown {
+		return nil
 	}
-	q.ring, q.head, q.count = nil, 0, 0
+	var none T
+	all := make([]T, 0, q.count-q.shown)
+	for ; q.count > q.shown; q.count-- {
+		i := (q.head + q.shown + len(all)) % len(q.ring)
+		all = append(all, q.ring[i])
+		q.ring[i] = none
+	}
+	if q.count == 0 {
+		q.ring, q.head = nil, 0
+	}
 	return all
 }
 
@@ -243,9 +300,10 @@ func (q *queue[T]) len() int {
 	return q.count
 }
 
-// handled is drop by the loop that receives.
+// handled is drop by the loop that receives, of as many as it has handled of what peek has shown.
 func (q *queue[T]) handled(n int) (woke bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.shown = 0
 	return q.drop(n)
 }

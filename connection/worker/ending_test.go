@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection/worker"
@@ -185,4 +186,83 @@ func TestAfterTheEnd(t *testing.T) {
 	if task, err := worker.Go(loop, nothing, func(error) {}, communicator.Options{}); task != nil || !errors.Is(err, communicator.ErrClosed) {
 		t.Errorf("Go answers %v, %v", task, err)
 	}
+}
+
+// TestShutdownSilent: a pool that isn't called, because it is disabled or over its rate, ends all the same when no work
+// is out; also when the last callback shuts the loop down.
+func TestShutdownSilent(t *testing.T) {
+	for _, o := range []communicator.Options{{Disabled: true}, {Rate: communicator.Rate{Events: 1, Interval: time.Hour}}} {
+		for _, within := range []bool{false, true} {
+			loop, _ := looptest.New(t)
+			p := newPool(t, loop, worker.Config{Options: o})
+			shut := func() {
+				if loop.Shutdown(looptest.Patience); p.Handle().Active() {
+					t.Error("the pool is still there")
+				}
+			}
+			calls := 0
+			do(t, p, func(context.Context) (int, error) { return 7, nil }, func(v int, err error) {
+				must(t, err)
+				calls += v
+				if within {
+					shut()
+					return
+				}
+				p.Handle().SetEnabled(!o.Disabled)
+				loop.AfterTurn(func() {
+					if p.Handle().Enabled() && !p.Handle().Limited() {
+						t.Error("the pool is not silent")
+					}
+					shut()
+				})
+			})
+			p.Handle().SetEnabled(true)
+			looptest.Run(t, loop)
+			if calls != 7 {
+				t.Errorf("the sum of the callbacks is %d", calls)
+			}
+		}
+	}
+}
+
+// TestShutdownDisabled: what has come out waits until the pool is enabled.
+func TestShutdownDisabled(t *testing.T) {
+	loop, _ := looptest.New(t)
+	p := newPool(t, loop, worker.Config{Options: communicator.Options{Disabled: true}})
+	var got []int
+	do(t, p, func(context.Context) (int, error) { return 7, nil }, func(v int, err error) {
+		must(t, err)
+		got = append(got, v)
+	})
+	must(t, loop.Post(func() {
+		loop.Shutdown(looptest.Patience)
+		loop.AfterTurn(func() {
+			equal(t, "callbacks while disabled", got, nil)
+			p.Handle().SetEnabled(true)
+		})
+	}))
+	looptest.Run(t, loop)
+	equal(t, "callbacks", got, []int{7})
+}
+
+// TestGoShutdownInBackground: neither the shutdown nor the loop waits for it.
+func TestGoShutdownInBackground(t *testing.T) {
+	loop, _ := looptest.New(t)
+	g := newGate()
+	calls := 0
+	_, err := worker.Go(loop, func(ctx context.Context) error {
+		_, err := g.wait(ctx)
+		return err
+	}, func(err error) {
+		calls++
+		wants(t, "the end", err, worker.ErrClosed, communicator.ErrClosed)
+	}, communicator.Options{Background: true})
+	must(t, err)
+	await(t, g.begun, "the goroutine to begin")
+	must(t, loop.Post(func() { loop.Shutdown(looptest.Patience) }))
+	looptest.Run(t, loop)
+	if calls != 1 {
+		t.Errorf("%d calls", calls)
+	}
+	close(g.open)
 }

@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
+	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection/worker"
@@ -58,4 +61,73 @@ func ExampleGo() {
 		panic(err)
 	}
 	// Output: it has ended: <nil>
+}
+
+// An HTTP server beside the loop: its handlers ask the loop for what is the loop's. When nothing else is left in the
+// loop, the server answers what it has begun, and ends.
+func ExampleGo_httpServer() {
+	loop, err := communicator.New(communicator.Config{})
+	if err != nil {
+		panic(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	visits := 0 // the loop's
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := loop.Do(r.Context(), func() error {
+			visits++
+			return nil
+		})
+		if err != nil { // the loop ends
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})}
+	serve := func(context.Context) error { return server.Serve(listener) }
+	_, err = worker.Go(loop, serve, func(err error) {
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, worker.ErrClosed) {
+			loop.Stop(err) // it has failed
+		}
+	}, communicator.Options{Name: "http", Background: true})
+	if err != nil {
+		panic(err)
+	}
+	loop.AtExit(func(error) {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			_ = server.Close()
+		}
+	})
+
+	// A visitor, for whom the loop waits.
+	_, err = worker.Go(loop, func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+listener.Addr().String(), nil)
+		if err != nil {
+			return err
+		}
+		answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+		if err != nil {
+			return err
+		}
+		fmt.Println(answer.Status)
+		return answer.Body.Close()
+	}, func(err error) {
+		if err != nil {
+			fmt.Println("the visitor has failed:", err)
+		}
+	}, communicator.Options{Name: "visitor"})
+	if err != nil {
+		panic(err)
+	}
+	if err := loop.Run(context.Background()); err != nil {
+		panic(err)
+	}
+	fmt.Println("visits:", visits)
+	// Output:
+	// 204 No Content
+	// visits: 1
 }

@@ -26,6 +26,7 @@ package worker
 import (
 	"container/list"
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -57,7 +58,8 @@ type Config struct {
 // Pool is a bounded number of goroutines for work that blocks.
 //
 // While it is disabled, results wait. When the loop is shut down the pool takes nothing more, and ends when
-// the callbacks of all that was accepted have been called.
+// the callbacks of all that was accepted have been called: at once if no work is out, while a disabled one that has
+// some is waited for until it is enabled, closed, or the limit of the shutdown has passed.
 type Pool struct {
 	handle     *communicator.Handle
 	workers    int
@@ -98,7 +100,8 @@ func newPool(loop *communicator.Communicator, c Config) (*Pool, error) {
 	if c.Queue == 0 {
 		c.Queue = DefaultQueue
 	}
-	p := &Pool{workers: c.Workers, limit: c.Workers + max(0, c.Queue), background: c.Background}
+	limit := c.Workers + min(max(0, c.Queue), math.MaxInt-c.Workers)
+	p := &Pool{workers: c.Workers, limit: limit, background: c.Background}
 	p.more = sync.NewCond(&p.mu)
 	var err error
 	if p.bell, err = sys.NewBell(); err != nil {
@@ -126,9 +129,17 @@ func Do[T any](p *Pool, f func(ctx context.Context) (T, error), done func(T, err
 	return p.submit(&job[T]{f: f, done: done})
 }
 
-// Go starts a goroutine that calls f, and calls done on the loop when f has returned; f's outcome is as for Do. It
-// keeps the loop running until then, unless the Options say Background. Its context ends when the task is
-// cancelled, when the loop is shut down, which waits for f to return, and when the loop ends, which doesn't.
+// Go starts a goroutine that calls f, and calls done on the loop when f has returned; f's outcome is as for Do. Its
+// context ends when the task is cancelled, when the loop is shut down and when the loop ends.
+//
+// It keeps the loop running until f has returned, also when the loop is shut down, but not when it is stopped. With
+// Background in the Options nobody waits for f: neither Run, nor Shutdown. If f hasn't returned when the loop
+// ends, done gets ErrClosed, and the goroutine lives on until f returns.
+//
+// A server that has goroutines of its own, such as an http.Server, runs beside the loop so: in the background, its
+// Serve as f, and its Shutdown handed to Communicator.AtExit, which waits for the requests that are being answered.
+// The example shows it. There a handler gets ErrClosed from Do and Post, so it can't wait for the loop which
+// waits for it.
 func Go(loop *communicator.Communicator, f func(ctx context.Context) error, done func(error), o communicator.Options) (*Task, error) {
 	if f == nil || done == nil {
 		panic("worker: nil function")

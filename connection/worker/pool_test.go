@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -119,6 +120,22 @@ func TestFull(t *testing.T) {
 	close(gates[2].open)
 	looptest.Run(t, loop)
 	equal(t, "results", got, []string{"through the gate", "through the gate", "through the gate"})
+}
+
+// TestHugeQueue: the limit is what an int holds.
+func TestHugeQueue(t *testing.T) {
+	for _, workers := range []int{0, 7, math.MaxInt} {
+		loop, _ := looptest.New(t)
+		p := newPool(t, loop, worker.Config{Workers: workers, Queue: math.MaxInt})
+		sum := 0
+		for v := range 10 {
+			do(t, p, func(context.Context) (int, error) { return v, nil }, func(v int, err error) { must(t, err); sum += v })
+		}
+		looptest.Run(t, loop)
+		if sum != 45 {
+			t.Errorf("the sum is %d", sum)
+		}
+	}
 }
 
 // TestOrder: callbacks come in the order in which the work is finished.
