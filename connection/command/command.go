@@ -5,7 +5,6 @@ package command
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -32,10 +31,12 @@ type Config struct {
 	// Drain is called when the last byte of input that had to wait has gone to the command. An error closes the
 	// input. Nil: nobody is told.
 	Drain func(p *Process) error
-	// Exit is called once, when the command has ended: see the package's section "The end". An error is logged. It may
-	// start other commands. Nil: nobody is told.
+	// Exit is called once, when the command has ended: see the package's section "The end". Process.Err tells it whether
+	// a stream has failed, which the command may have got SIGPIPE of. An error is logged. It may start other commands.
+	// Nil: nobody is told.
 	Exit func(p *Process, e procwatch.Event) error
-	// Timeout is how long the command may run; then it is stopped as by Process.Stop with KillDelay. Zero: for ever.
+	// Timeout is how long the command may run; then it is stopped as by Process.Stop with KillDelay. Without Group what
+	// the command has started lives on, and may hold the output open for WaitDelay. Zero: for ever.
 	Timeout time.Duration
 	// KillDelay is how long the command may take to end after SIGTERM; then it gets SIGKILL. Zero:
 	// DefaultKillDelay, 5 s. Below 0: it gets SIGKILL at once.
@@ -52,10 +53,15 @@ type Config struct {
 	// killed if somebody else has taken the command's status, as then the number of the group may be another's.
 	// Without Group it means nothing.
 	KillRest bool
+	// Finish lets a shutdown of the loop wait for the command's own end, within its limit, instead of stopping it. The
+	// command's input ends when what was written has gone, and Timeout still counts. When the limit has passed the
+	// loop ends: the command is killed, or with Leave goes on.
+	Finish bool
 	// Leave lets the command go on when the loop ends or is shut down; only its streams close. Nobody takes its status
 	// then, unless the caller does by Wait of its os.Process, and Process.Signal returns procwatch.ErrClosed.
 	Leave bool
-	// Name is for people: logs and listings. Empty: the last element of the command's path.
+	// Name is for people: logs and listings, where it stands before the name of each stream. Empty: the last element of
+	// the command's path, in logs and listings with the number of the process: "sleep 4711", "sleep 4711 stdout".
 	Name string
 	// Priority in the loop, of the command and its streams; smaller is served first.
 	Priority int
@@ -64,23 +70,13 @@ type Config struct {
 	Stream connection.StreamConfig
 }
 
-func (c *Config) setDefaults(cmd *exec.Cmd) {
+func (c *Config) setDefaults() {
 	if c.KillDelay == 0 {
 		c.KillDelay = DefaultKillDelay
 	}
 	if c.WaitDelay == 0 {
 		c.WaitDelay = DefaultWaitDelay
 	}
-	if c.Name == "" {
-		c.Name = filepath.Base(cmd.Path)
-	}
-}
-
-// stream is how one of the streams behaves.
-func (c *Config) stream(which string) connection.StreamConfig {
-	s := c.Stream
-	s.Name, s.Priority = c.Name+" "+which, c.Priority
-	return s
 }
 
 // check refuses what would make package os/exec start goroutines that only Wait of the exec.Cmd ends.

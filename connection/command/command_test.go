@@ -243,8 +243,8 @@ func TestUnread(t *testing.T) {
 	fmt.Fprint(p.Stdin(), strings.Repeat("x", 1<<20))
 	looptest.Run(t, loop)
 	ends.expect(t, procwatch.Exited, 0, 0)
-	if len(log.Records()) > 0 {
-		t.Errorf("logged: %q", log.Records())
+	if len(log.Records()) > 0 || p.Err() != nil {
+		t.Errorf("logged: %q; error %v", log.Records(), p.Err())
 	}
 }
 

@@ -24,8 +24,8 @@
 // doesn't read waits in memory, up to StreamConfig.MaxOutput: for more than that write the next part when
 // Config.Drain is called. That a command ends before it has read all is no failure.
 //
-// A stream whose handler returns an error closes; the command goes on, and gets SIGPIPE or EPIPE when it writes
-// there the next time.
+// A stream whose handler returns an error, or that gets a longer line than StreamConfig.MaxInput, closes; the command
+// goes on, and gets SIGPIPE or EPIPE when it writes there the next time. [Process.Err] says at its end what it was.
 //
 // # The end
 //
@@ -34,7 +34,14 @@
 // written by then is lost: as long as a stream is paused, or disabled, Exit waits.
 //
 // When the loop is shut down (communicator.Communicator.Shutdown) a command is stopped as by [Process.Stop] with
-// Config.KillDelay. When the loop ends while a command runs, the command is killed, its Exit is not called, and a
-// goroutine takes its status, so that it leaves no zombie. With Config.Leave neither is done. Nor is Exit called
-// for a command that has ended, but whose output is still open when the loop ends.
+// Config.KillDelay; with Config.Finish it may come to its own end, for as long as the shutdown may take. When the loop
+// ends while a command runs, the command is killed, its Exit is not called, and a goroutine takes its status, so that
+// it leaves no zombie. With Config.Leave neither is done. Nor is Exit called for a command that has ended, but whose
+// output is still open when the loop ends.
+//
+// # Many commands
+//
+// Nothing limits how many commands run at once but the system: RLIMIT_NPROC and memory, and descriptors, of which a
+// command takes two for its end and one for each stream, and at its start some more. Who starts one for each request
+// or file needs a bound and a queue, as in the second example of [Start].
 package command

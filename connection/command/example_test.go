@@ -50,6 +50,44 @@ func ExampleStart() {
 	// it has exited with status 0
 }
 
+// Many commands, of which no more than two run at once. The next one is started when one has ended.
+func ExampleStart_queue() {
+	loop, err := communicator.New(communicator.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	const most = 2 // at once
+	queue := []string{"one", "two", "three", "four", "five"}
+	running, ended := 0, 0
+	var next func()
+	exit := func(*command.Process, procwatch.Event) error {
+		running--
+		ended++
+		next()
+		return nil
+	}
+	next = func() {
+		for running < most && len(queue) > 0 {
+			cmd := exec.Command("echo", queue[0])
+			queue = queue[1:]
+			if _, err := command.Start(loop, cmd, command.Config{Exit: exit}); err != nil {
+				log.Print(err) // this one is lost, the others are not
+				continue
+			}
+			running++
+		}
+	}
+	next()
+	fmt.Println(running, "run,", len(queue), "wait")
+	if err := loop.Run(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(ended, "have ended")
+	// Output:
+	// 2 run, 3 wait
+	// 5 have ended
+}
+
 // A command that may take a limited time.
 func ExampleConfig_timeout() {
 	loop, err := communicator.New(communicator.Config{})

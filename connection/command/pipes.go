@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/fifo"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
@@ -91,23 +90,28 @@ func (p *pipes) close() {
 // streams puts the streams on the pipes.
 func (p *pipes) streams(process *Process) (err error) {
 	loop, c := process.handle.Loop(), &process.config
+	config := c.Stream
+	config.Priority = c.Priority
 	if t := p.out; t != nil {
 		p.out = nil // the stream closes it, on an error too
-		if process.stdout, err = connection.NewStream(loop, t, c.Stdout, c.stream("stdout")); err != nil {
+		config.Name = process.title + " stdout"
+		if process.stdout, err = connection.NewStream(loop, t, &taker{process, c.Stdout}, config); err != nil {
 			return err
 		}
 		t.stream = process.stdout
 	}
 	if t := p.errOut; t != nil {
 		p.errOut = nil
-		if process.stderr, err = connection.NewStream(loop, t, c.Stderr, c.stream("stderr")); err != nil {
+		config.Name = process.title + " stderr"
+		if process.stderr, err = connection.NewStream(loop, t, &taker{process, c.Stderr}, config); err != nil {
 			return err
 		}
 		t.stream = process.stderr
 	}
 	if t := p.in; t != nil {
 		p.in = nil
-		process.stdin, err = connection.NewStream(loop, t, (*input)(process), c.inputStream())
+		config.Name = process.title + " stdin"
+		process.stdin, err = connection.NewStream(loop, t, (*input)(process), ofInput(config))
 	}
 	return err
 }
@@ -163,12 +167,49 @@ func (o *outlet) Close() error {
 // is still read.
 func (o *outlet) StaysAtShutdown() {}
 
+// taker is the handler of an output: the user's, whose end is noted.
+type taker struct {
+	process *Process
+	handler connection.StreamHandler
+}
+
+func (t *taker) HandleData(s *connection.Stream, data []byte) (int, error) {
+	return t.handler.HandleData(s, data)
+}
+
+func (t *taker) HandleOpen(s *connection.Stream) error {
+	if h, ok := t.handler.(connection.OpenHandler); ok {
+		return h.HandleOpen(s)
+	}
+	return nil
+}
+
+// HandleEOF does what a stream does for a handler without it.
+func (t *taker) HandleEOF(s *connection.Stream, rest []byte) error {
+	if h, ok := t.handler.(connection.EOFHandler); ok {
+		return h.HandleEOF(s, rest)
+	}
+	if len(rest) > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	s.Close()
+	return nil
+}
+
+func (t *taker) HandleClose(s *connection.Stream, cause error) {
+	failure := t.process.closed(cause)
+	if h, ok := t.handler.(connection.CloseHandler); ok {
+		h.HandleClose(s, cause)
+	} else if failure {
+		s.Loop().Logger().Info("the output of a command failed", "source", s.Handle().Name(), "error", cause)
+	}
+}
+
 // lifetime is as good as for ever.
 const lifetime = 100 * 365 * 24 * time.Hour
 
-// inputStream is how the stream of the input behaves. Nothing ever comes from there, so it can't be idle.
-func (c *Config) inputStream() connection.StreamConfig {
-	s := c.stream("stdin")
+// ofInput is how the stream of the input behaves. Nothing ever comes from there, so it can't be idle.
+func ofInput(s connection.StreamConfig) connection.StreamConfig {
 	s.IdleTimeout = 0
 	if s.CloseTimeout <= 0 {
 		s.CloseTimeout = lifetime
@@ -189,8 +230,10 @@ func (i *input) HandleDrain(*connection.Stream) error {
 }
 
 func (i *input) HandleClose(s *connection.Stream, cause error) {
-	if cause == nil || errors.Is(cause, syscall.EPIPE) || errors.Is(cause, communicator.ErrClosed) {
+	if errors.Is(cause, syscall.EPIPE) {
 		return // the command needn't read all of it
 	}
-	s.Loop().Logger().Warn("the input of a command failed", "source", s.Handle().Name(), "error", cause)
+	if (*Process)(i).closed(cause) {
+		s.Loop().Logger().Warn("the input of a command failed", "source", s.Handle().Name(), "error", cause)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ type Process struct {
 	watch  *procwatch.Watch
 	cmd    *exec.Cmd
 	config Config
+	title  string // its name in logs and listings
 
 	stdin, stdout, stderr *connection.Stream
 	outlets               []*outlet
@@ -33,6 +35,7 @@ type Process struct {
 	ended                     bool // or the loop has let it go
 	left                      bool // to itself: Config.Leave
 	event                     procwatch.Event
+	failed                    error // what closed a stream first
 }
 
 // Start starts a command. It has to be called on the loop or before Run, and blocks for as long as the kernel takes
@@ -43,19 +46,22 @@ type Process struct {
 // ErrContext, what the kernel says when there is no descriptor left (EMFILE), and communicator.ErrClosed. Nothing
 // runs then, and nothing is left open. Either way the exec.Cmd can't be used again.
 func Start(loop *communicator.Communicator, cmd *exec.Cmd, config Config) (*Process, error) {
-	config.setDefaults(cmd)
+	if cmd == nil {
+		panic("command: nil exec.Cmd")
+	}
+	config.setDefaults()
 	if err := config.check(cmd); err != nil {
 		return nil, err
 	}
 	p := &Process{cmd: cmd, config: config}
+	p.title = p.Name()
 	var err error
-	o := communicator.Options{Name: config.Name, Priority: config.Priority}
-	if p.handle, err = loop.Add((*source)(p), o); err != nil {
+	if p.handle, err = loop.Add((*source)(p), communicator.Options{Priority: config.Priority}); err != nil {
 		return nil, err
 	}
 	if err = p.start(); err != nil {
 		p.handle.Detach()
-		return nil, fmt.Errorf("command: %s: %w", config.Name, err)
+		return nil, fmt.Errorf("command: %s: %w", p.Name(), err)
 	}
 	if config.Timeout > 0 {
 		p.stopAt = time.Now().Add(config.Timeout)
@@ -76,6 +82,9 @@ func (p *Process) start() error {
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
+	if p.config.Name == "" {
+		p.title = fmt.Sprintf("%s %d", p.Name(), p.PID())
+	}
 	ends.started()
 	err := p.follow()
 	if err == nil {
@@ -91,7 +100,7 @@ func (p *Process) start() error {
 // follow watches the process. In the background, as a shutdown of the loop is to leave the watch alone.
 func (p *Process) follow() (err error) {
 	o := procwatch.Options{BeforeReap: p.killRest}
-	o.Name, o.Background, o.Beside = p.config.Name+" process", true, p.handle
+	o.Name, o.Background, o.Beside = p.title+" process", true, p.handle
 	p.watch, err = procwatch.Child(p.handle.Loop(), p.cmd.Process, p.changed, o)
 	return err
 }
@@ -130,8 +139,13 @@ func (p *Process) killRest() {
 // is for the command as if the loop ended.
 func (p *Process) Handle() *communicator.Handle { return p.handle }
 
-// Name is the name given by Config.
-func (p *Process) Name() string { return p.config.Name }
+// Name is the name given by Config, or else the last element of the command's path.
+func (p *Process) Name() string {
+	if p.config.Name != "" {
+		return p.config.Name
+	}
+	return filepath.Base(p.cmd.Path)
+}
 
 // PID is the number of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
@@ -141,6 +155,11 @@ func (p *Process) Running() bool { return !p.ended }
 
 // TimedOut tells whether Config.Timeout has passed while the process ran.
 func (p *Process) TimedOut() bool { return p.timedOut }
+
+// Err is the first error that closed one of the streams, such as one of a handler, connection.ErrInputLimit,
+// io.ErrUnexpectedEOF, ErrWaitDelay; nil if there was none. That the command hasn't read all of its input is none, nor
+// is the end of the loop.
+func (p *Process) Err() error { return p.failed }
 
 // Stdin is the command's standard input; nil without Config.Input. Its Close is the end of the input, when all that
 // was written has gone; CloseWrite is not. After the command has ended, or has closed its input, Write returns
@@ -242,10 +261,23 @@ func (p *Process) arm() {
 	p.handle.SetDeadline(next)
 }
 
+// closed notes with what cause one of the streams has closed, and tells whether that is a failure.
+func (p *Process) closed(cause error) (failure bool) {
+	if cause == nil || errors.Is(cause, communicator.ErrClosed) {
+		return false
+	}
+	if p.failed == nil {
+		p.failed = cause
+	}
+	return true
+}
+
 // source is a Process as the loop sees it.
 type source Process
 
 func (s *source) FD() int { return communicator.NoFD }
+
+func (s *source) String() string { return s.title }
 
 func (s *source) HandleTimeout(h *communicator.Handle) error {
 	p, now := (*Process)(s), time.Now()
@@ -293,11 +325,11 @@ func (p *Process) finish(now time.Time) error {
 	return p.config.Exit(p, p.event)
 }
 
-// HandleShutdown stops the command, and waits for its end.
+// HandleShutdown stops the command, unless it may finish, and waits for its end.
 func (s *source) HandleShutdown(h *communicator.Handle) {
 	p := (*Process)(s)
 	switch {
-	case p.ended: // only its output is waited for
+	case p.ended, p.config.Finish: // Run waits; the input ends by itself
 	case p.config.Leave:
 		h.Remove(nil)
 	default:

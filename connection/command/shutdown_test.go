@@ -4,6 +4,7 @@ package command_test
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -80,12 +81,13 @@ func TestHandle(t *testing.T) {
 	var ends exits
 	var out output
 	p := start(t, loop, shell("exit 3"), command.Config{Stdout: &out, Priority: 7, Exit: ends.exit})
-	if p.Handle().Name() != "sh" || p.Handle().Priority() != 7 {
+	name := fmt.Sprint("sh ", p.PID())
+	if p.Name() != "sh" || p.Handle().Name() != name || p.Handle().Priority() != 7 {
 		t.Errorf("name %q, priority %d", p.Handle().Name(), p.Handle().Priority())
 	}
 	p.Handle().SetPriority(9)
 	for _, info := range loop.Sources() {
-		if want := map[string]int{"sh": 9, "sh process": 9, "sh stdout": 7}[info.Name]; info.Priority != want {
+		if want := map[string]int{name: 9, name + " process": 9, name + " stdout": 7}[info.Name]; info.Priority != want {
 			t.Errorf("%s has the priority %d, want %d", info.Name, info.Priority, want)
 		}
 	}

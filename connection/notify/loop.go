@@ -4,18 +4,24 @@ package notify
 
 import (
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 )
 
-// retryReady is after what time Attach says again that the service is ready, if the manager was behind. Somebody
-// waits for it.
-const retryReady = 100 * time.Millisecond
+// The pauses after which Attach says again that the service is ready. Somebody waits for it, so the first is short;
+// after a manager that isn't there they double.
+const (
+	retryReady = 100 * time.Millisecond
+	retryMost  = 5 * time.Second
+)
 
 // Attach lets the loop say READY=1 in its first turn, and STOPPING=1 once, when Shutdown is called or else when the
-// loop ends. What goes wrong is logged; while the manager is behind, READY=1 is sent again every 100 ms. The source
-// is in the background. Before Run, or on the loop; its errors are those of the loop's Add.
+// loop ends. While the manager is behind, READY=1 is sent again every 100 ms. While it isn't there (ENOENT,
+// ECONNREFUSED), as when it is started anew, it is sent again after pauses that grow from 100 ms to 5 s; that is logged
+// once. What else goes wrong is logged, and not tried again. The source is in the background. Before Run, or on the
+// loop; its errors are those of the loop's Add.
 //
 // A service that needs more than a running loop to be ready doesn't use it, but calls Ready and Stopping.
 func (n *Notifier) Attach(loop *communicator.Communicator) error {
@@ -29,16 +35,24 @@ func (n *Notifier) Attach(loop *communicator.Communicator) error {
 // states is the source of Attach.
 type states struct {
 	notifier *Notifier
+	pause    time.Duration // of the last failure; 0: the manager was there each time
 	stopped  bool
 }
 
 func (*states) FD() int { return communicator.NoFD }
 
 func (s *states) HandleTimeout(h *communicator.Handle) error {
-	err := s.notifier.Ready()
-	if errors.Is(err, ErrFull) {
+	switch err := s.notifier.Ready(); {
+	case err == nil:
+	case errors.Is(err, ErrFull):
 		h.SetDeadline(time.Now().Add(retryReady))
-	} else if err != nil {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		if s.pause == 0 {
+			warn(h, "READY=1", err)
+		}
+		s.pause = min(max(retryReady, 2*s.pause), retryMost)
+		h.SetDeadline(time.Now().Add(s.pause))
+	default:
 		warn(h, "READY=1", err)
 	}
 	return nil

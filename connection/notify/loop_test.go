@@ -146,6 +146,51 @@ func TestAttachGone(t *testing.T) {
 	}
 }
 
+// TestAttachComesBack: a manager that is started anew hears that the service is ready, whatever was there meanwhile.
+func TestAttachComesBack(t *testing.T) {
+	for _, leaves := range []bool{false, true} { // its socket: ECONNREFUSED, or else ENOENT
+		t.Run(fmt.Sprint("leaves its socket ", leaves), func(t *testing.T) {
+			fdtest.Check(t)
+			n, m := managed(t, 0)
+			path := m.conn.LocalAddr().String()
+			if err := m.conn.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if !leaves {
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			loop, log := looptest.New(t)
+			if err := n.Attach(loop); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			run(t, loop)
+			var info communicator.Info
+			ask := func() { looptest.Do(t, loop, func() { info = loop.Sources()[0] }) }
+			for ask(); info.Calls < 2; ask() {
+			}
+			pauses := 100 * time.Millisecond * (1<<min(info.Calls, 6) - 1) // all so far, and each twice the one before
+			if took := info.Deadline.Sub(began); took < pauses || time.Until(info.Deadline) > 5*time.Second {
+				t.Errorf("try %d comes after %v, want %v", info.Calls+1, took, pauses)
+			}
+			if leaves {
+				if err := os.Remove(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			listen(t, path).expects("READY=1")
+			if ask(); !info.Deadline.IsZero() {
+				t.Errorf("next it is sent at %v", info.Deadline)
+			}
+			if records := log.Records(); len(records) != 1 || len(log.Containing("READY=1")) != 1 {
+				t.Errorf("logged %q", records)
+			}
+		})
+	}
+}
+
 // TestWatchdog: a loop that is stuck goes silent, while another goes on; a shutdown doesn't silence it.
 func TestWatchdog(t *testing.T) {
 	fdtest.Check(t)

@@ -49,12 +49,17 @@ type Watch struct {
 // and Continued may come before. f may close this watch and any other. An error from f removes the watch with that
 // cause. The watch keeps Run from returning.
 //
+// It panics for a nil process, as that of an exec.Cmd is before its Start.
+//
 // A child that has ended already is fine, as long as nobody has waited for it; else Child returns os.ErrProcessDone,
 // or ErrNotChild. When no descriptor is left (EMFILE, ENFILE) or the loop has ended (communicator.ErrClosed) the
 // child is as it was, and the caller can still wait for it.
 func Child(loop *communicator.Communicator, p *os.Process, f func(*Watch, Event) error, o Options) (*Watch, error) {
 	if f == nil {
 		panic("procwatch: nil function")
+	}
+	if p == nil {
+		panic("procwatch: nil process: the command was not started")
 	}
 	pidfd, err := openChild(p)
 	if err != nil {

@@ -29,6 +29,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
@@ -40,7 +41,7 @@ type Signals struct {
 	handler  func(sig os.Signal, count int) error
 	set      []os.Signal
 	eventfd  int
-	patience int                          // how many signals may come until they are given back; 0: any number
+	patience int                          // how many signals may count until they are given back; 0: any number
 	channels map[os.Signal]chan os.Signal // one each, or a storm of one would take the room of the others
 	pumps    sync.WaitGroup
 	pending  pending
@@ -53,8 +54,10 @@ const room = 64
 // pending is what the goroutines have taken and the loop has not seen yet.
 type pending struct {
 	mu     sync.Mutex
-	counts []count // in the order in which the goroutines have added them; no longer than the set
-	total  int     // that have come at all
+	counts []count       // in the order in which the goroutines have added them; no longer than the set
+	total  int           // that have counted at all
+	window time.Duration // what comes so soon after one that counted is the same once more; 0: each counts
+	last   time.Time     // when one counted last
 }
 
 type count struct {
@@ -66,6 +69,13 @@ type count struct {
 func (p *pending) add(sig os.Signal) (first bool, total int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.window > 0 {
+		now := time.Now()
+		if p.total > 0 && now.Sub(p.last) < p.window {
+			return false, p.total
+		}
+		p.last = now
+	}
 	p.total++
 	for i := range p.counts {
 		if p.counts[i].signal == sig {

@@ -14,6 +14,11 @@ import (
 // patience is how many signals Terminate takes before the next one ends the process.
 const patience = 2
 
+// sameWish is how long after a signal that counted another is the same wish: GNU timeout sends SIGTERM to its child,
+// and some 10 µs later to its process group, in which the child is; a program that hands a Ctrl-C on does as much.
+// Nobody presses a key again as soon as that.
+const sameWish = 100 * time.Millisecond
+
 // Terminate lets SIGINT (Ctrl-C) and SIGTERM (systemd, docker stop, kill) end the program in order:
 //
 //   - The first calls f, on the loop's goroutine and if it isn't nil, and then loop.Shutdown(limit).
@@ -21,9 +26,12 @@ const patience = 2
 //   - The third ends the process as if nobody had asked for the signals, whatever the loop does; so a program
 //     that is stuck in a callback can be ended.
 //
-// It doesn't matter which of the two they are. The source is in the background: it neither keeps Run from returning
-// nor is removed by the shutdown. When the loop has ended the signals have their usual effect again; one that came too
-// late for the loop to see it, and before that, is swallowed.
+// It doesn't matter which of the two they are. What comes within 100 ms of one that counted counts as the same, because
+// GNU timeout, for one, sends each signal twice: to its child and to the group that the child is in.
+//
+// The source is in the background: it neither keeps Run from returning nor is removed by the shutdown. When the loop
+// has ended the signals have their usual effect again; one that came too late for the loop to see it, and before that,
+// is swallowed.
 //
 // A SIGINT that was ignored when the program began stays so: this is how a shell without job control starts what
 // runs in the background.
@@ -32,6 +40,7 @@ func Terminate(loop *communicator.Communicator, limit time.Duration, f func(sig 
 	if !signal.Ignored(syscall.SIGINT) {
 		s.set = append(s.set, syscall.SIGINT)
 	}
+	s.pending.window = sameWish
 	seen := 0
 	s.handler = func(sig os.Signal, count int) error {
 		if seen == 0 {
