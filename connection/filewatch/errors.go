@@ -14,7 +14,7 @@ var (
 	// ErrWatches is returned, or told in an event, when the kernel watches no more for this user.
 	ErrWatches = errors.New("filewatch: the user has no watches left: raise sysctl fs.inotify.max_user_watches")
 	// ErrInstances is returned when the kernel gives this user no more inotify instances, or the process
-	// no more descriptors. A Watcher takes up to two.
+	// no more descriptors. A Watcher takes up to two instances.
 	ErrInstances = errors.New("filewatch: no inotify instance left: raise sysctl fs.inotify.max_user_instances, or RLIMIT_NOFILE")
 	// ErrWatched is returned by Add for a path that is watched already.
 	ErrWatched = errors.New("filewatch: the path is watched already")
@@ -24,15 +24,25 @@ var (
 	ErrOps = errors.New("filewatch: these operations can't be asked for")
 )
 
-// failed is an error with the path it is about; the kernel's limits get errors that name them.
+// failed is an error with the path it is about.
 func failed(name string, err error) error {
+	return &fs.PathError{Op: "watch", Path: name, Err: limit(err)}
+}
+
+// limit names the limit of the kernel that an error is about.
+func limit(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		err = ErrWatches
+		return ErrWatches
 	case errors.Is(err, syscall.EMFILE):
-		err = ErrInstances
+		return ErrInstances
 	}
-	return &fs.PathError{Op: "watch", Path: name, Err: err}
+	return err
+}
+
+// limited tells whether an error is about a limit, which the next directory would meet as well.
+func limited(err error) bool {
+	return errors.Is(err, ErrTooMany) || errors.Is(err, ErrWatches) || errors.Is(err, ErrInstances)
 }
 
 // vanished tells whether a path has become something else, or nothing, of which an event follows.

@@ -16,8 +16,10 @@ const (
 	// Written: it was written to or cut off. It can come many times for one file, half-written.
 	Written
 	// Finished: it is complete: one who could write to it has closed it, or it was moved there. This is
-	// when to read it. What was found in a directory that appeared is Finished as far as can be told,
-	// and may be Finished once more.
+	// when to read it. Of one that was found in a directory which has appeared see the package's section
+	// "Directories that appear"; it may be Finished once more. Only regular files are Finished, or what has gone
+	// again by then. A directory that was moved there is Created, and so is a file that has got a further name by
+	// a hard link, because nobody closes it under that.
 	Finished
 	// Removed: the name has gone, by deleting the file or moving it away. With a directory goes all
 	// that is in it, and only if it is deleted, not moved, is there a Removed for each.
@@ -38,14 +40,15 @@ const (
 
 	// Exists: it was there when the watch began, or still is after an Overflow.
 	Exists
-	// Overflow: events of this root were lost; each root that the loss may concern has one. Everything is
-	// watched anew. What has been learnt of the files is void: with Watch.Exists those that are there
-	// follow, otherwise the program has to look for itself.
+	// Overflow: events of this root were lost; each root that the loss may concern has one, when it is watched
+	// again. What has been learnt of the files is void: with Watch.Exists those that are there follow, while the
+	// directories below are being watched; otherwise these are watched, too, and the program has to look for itself.
 	Overflow
 	// Gone: the directory was removed, moved or unmounted. If it is the root, as it mostly is, the
 	// watch has ended, and Add can be called again when the root is back.
 	Gone
-	// Failed: the directory can't be watched or read, Event.Err says why; the rest goes on. It may come twice.
+	// Failed: the directory can't be watched or read, Event.Err says why; the rest goes on, and this one isn't tried
+	// again. It may come twice.
 	Failed
 )
 
@@ -96,6 +99,9 @@ type Event struct {
 	// Err comes with Failed: fs.ErrPermission, ErrTooMany, ErrWatches or another.
 	Err error
 	Op  Op
+	// Guessed comes with Finished of a file that was found in a directory which has appeared, when the kernel doesn't
+	// say whether it is still being written. If it is, another Finished follows.
+	Guessed bool
 	// Directory tells that it is or was a directory. Of what was removed that isn't always known: see
 	// the package's section "Two sources".
 	Directory bool

@@ -23,14 +23,24 @@
 // A single file is followed by name: its directory is watched, and what has another name there is
 // left out. So the watch outlives editors and programs that write a new file and rename it over the
 // old one, which is Created, or Finished, not Written. It outlives the removal of the file, too, and
-// ends when the directory goes. If the name is a symbolic link, the link is what is watched.
+// ends when the directory goes. If the name is a symbolic link, the link is what is watched; a new one in
+// its place is Created, not Finished. The file has to be there when it is added. One that may come later is a
+// matter for a watch of its directory, with the name, escaped where it has to be, as the only one of
+// Watch.Patterns.
 //
 // # Directories that appear
 //
 // In a recursive watch a directory that appears is watched at once, and what is in it by then is
 // told as Created: once, even if the kernel tells of it as well. What was removed again before the
-// loop came to it may be left out. Removed of a directory that was moved away stands for all that is
+// loop came to it may be left out. If it is renamed while it is read, it is read from the start, and what was told
+// under its old name is told under the new one. Removed of a directory that was moved away stands for all that is
 // in it, and comes whatever the patterns are.
+//
+// A file that is found there is told as Finished if nobody has it open for writing; else the Finished comes when
+// he has closed it. The kernel is asked by a read lease, for a moment: see fcntl(2). To that end the file is
+// opened and closed, which other programs that watch it may notice; one that opens it for writing in that moment
+// waits. Where the kernel doesn't say, because the file belongs to another user or the file system has no leases,
+// and in watches of Opened or Closed, there is a Finished with Event.Guessed.
 //
 // # Two sources
 //
@@ -42,19 +52,23 @@
 //   - Event.Directory of what was removed is only true if it was watched itself;
 //   - what happens within a directory while it and another trade names may be told of the wrong one,
 //     because fsnotify knows directories by their paths;
-//   - that a directory which is reached by a symbolic link has gone isn't told reliably.
+//   - that a directory which is reached by a symbolic link has gone isn't told reliably;
+//   - that a file system below the root was unmounted isn't told.
 //
 // # Limits
 //
 // The kernel has limits for each user: fs.inotify.max_user_watches, of which every directory takes
-// one; fs.inotify.max_user_instances, of which a Watcher takes up to two; and
-// fs.inotify.max_queued_events, beyond which there is an Overflow. A relative path is looked up again
-// for every directory that appears: with such the program must not change its working directory.
+// one; fs.inotify.max_user_instances, of which a Watcher takes up to two, and for a moment after an Overflow
+// three; and fs.inotify.max_queued_events, beyond which there is an Overflow. A directory that couldn't be watched
+// for want of something, and was told as Failed, isn't tried again.
+//
+// A relative path is looked up again for every directory that appears: with such the program must not
+// change its working directory. That a directory above the root was renamed goes unnoticed. Where two watches
+// have a directory in common, the one that was added later may be told of what happened just before.
 package filewatch
 
 import (
 	"cmp"
-	"fmt"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -73,13 +87,13 @@ const (
 
 // Config says how a Watcher is. The zero value is right for most.
 type Config struct {
-	// Options are those of the source in the loop. Deadline and Want mean nothing here.
+	// Options are those of the source in the loop. Deadline, Slack and Want mean nothing here.
 	communicator.Options
-	// MaxDirectories is how many directories may be watched, of all watches together: ErrTooMany. Zero:
-	// DefaultMaxDirectories.
+	// MaxDirectories is how many directories may be watched, of all watches together: ErrTooMany. Zero or
+	// less: DefaultMaxDirectories.
 	MaxDirectories int
 	// MaxEvents is how many events of fsnotify may wait for the loop; what is more becomes an
-	// Overflow. The loop may hold as many again. Zero: DefaultMaxEvents.
+	// Overflow. The loop may hold as many again. Zero or less: DefaultMaxEvents.
 	MaxEvents int
 }
 
@@ -98,7 +112,9 @@ type Watch struct {
 	// appears between Add and that moment may be told as Exists or Created, but not both.
 	Exists bool
 	// FollowSymlinks lets a recursive watch descend into directories by symbolic links. A directory is
-	// watched once, under the path found first, so that circles end. The root is followed in any case.
+	// watched once, under the path found first, so that circles end; when that path goes, it isn't looked for under
+	// another. A link that comes to lead elsewhere is Removed, as a directory, and Created. The root is followed in any
+	// case.
 	FollowSymlinks bool
 }
 
@@ -107,18 +123,23 @@ type Watcher struct {
 	handle  *communicator.Handle
 	handler func(Event) error
 	max     int // directories
-	limit   int // events of fsnotify
-	epfd    int // the set of inotify's descriptor and fsnotify's eventfd
+	epfd    int // the set of inotify's descriptor and the queue's
 
-	trees   map[string]*tree
-	nodes   int       // directories of all trees
-	fresh   []*node   // those that have fresh names
-	read    time.Time // when a directory was, last
-	out     []told
-	next    int // in out
-	scans   []*scan
-	inotify *inotify
-	notify  *notifier
+	queue queue
+
+	trees    map[string]*tree
+	nodes    int       // directories of all trees, and of drops
+	fresh    []*node   // those that have fresh names
+	read     time.Time // when a directory was, last
+	out      []told    // empty before the next piece of work is done, so it has what one piece tells
+	next     int       // in out
+	renewals []renewal
+	scans    []*scan
+	drops    []*node // those that are not wanted any more, with all below
+	inotify  *inotify
+	notify   *notifier
+	turn     int  // counts events of the kernel
+	other    bool // it is fsnotify's turn, not inotify's
 }
 
 // told is an event that waits to be handled.
@@ -132,27 +153,45 @@ type told struct {
 // none at all. An error from f closes the Watcher with that cause.
 //
 // Events of a disabled Watcher wait, within the limits. It keeps Run from returning also while it watches
-// nothing, unless Options.Background is set.
+// nothing, unless Options.Background is set. The error is ErrInstances when the process has no descriptor left, or
+// one of Communicator.Add.
 func New(loop *communicator.Communicator, f func(Event) error, c Config) (*Watcher, error) {
 	if f == nil {
 		panic("filewatch: nil function")
 	}
 	w := &Watcher{
 		handler: f,
-		max:     cmp.Or(c.MaxDirectories, DefaultMaxDirectories),
-		limit:   cmp.Or(c.MaxEvents, DefaultMaxEvents),
+		max:     positive(c.MaxDirectories, DefaultMaxDirectories),
+		queue:   queue{limit: positive(c.MaxEvents, DefaultMaxEvents)},
 		trees:   map[string]*tree{},
 	}
-	c.Deadline, c.Want = time.Time{}, communicator.Read
+	c.Deadline, c.Slack, c.Want = time.Time{}, 0, communicator.Read
 	var err error
 	if w.epfd, err = sys.EpollCreate(); err != nil {
-		return nil, err
+		return nil, limit(err)
 	}
-	if w.handle, err = loop.Add((*source)(w), c.Options); err != nil {
+	if w.queue.bell, err = sys.NewBell(); err != nil {
+		err = limit(err)
+	} else {
+		err = sys.EpollAdd(w.epfd, w.queue.bell.FD(), sys.Readable, 0, 0)
+	}
+	if err == nil {
+		w.handle, err = loop.Add((*source)(w), c.Options)
+	}
+	if err != nil {
+		_ = w.queue.close()
 		_ = sys.Close(w.epfd)
 		return nil, err
 	}
 	return w, nil
+}
+
+// positive is a limit, or what stands for none.
+func positive(limit, otherwise int) int {
+	if limit <= 0 {
+		return otherwise
+	}
+	return limit
 }
 
 // Handle is the source's place in its loop.
@@ -174,13 +213,16 @@ func (w *Watcher) Watched() []string {
 	return roots
 }
 
-// Directories is how many directories are watched for that, which is what Config.MaxDirectories limits.
+// Directories is how many directories are watched for that, which is what Config.MaxDirectories limits. Those of a
+// large tree that was removed count until the loop has come round to them, or there is need for the room.
 func (w *Watcher) Directories() int { return w.nodes }
 
-// Add watches a path. A recursive watch costs some microseconds for each directory, in this call. A
-// directory below the path that can't be watched for want of permission is left out and told as Failed.
+// Add watches a path. A recursive watch costs some 20 µs for each directory, in this call: large trees are best added
+// before Run, or with a Config.SlowCallback of the loop that allows for them. Directories below the path that
+// can't be watched or read, other than by a limit, are left out and told as Failed: a thousand of them each, how
+// many more in one event of the root. A single file has to be there: see the package's section "Single files".
 //
-// The error wraps fs.ErrNotExist or fs.ErrPermission for the path itself, ErrTooMany, ErrWatches,
+// The error wraps fs.ErrNotExist, fs.ErrPermission or another for the path itself, ErrTooMany, ErrWatches,
 // ErrInstances, ErrWatched, ErrOps, path.ErrBadPattern, or communicator.ErrClosed after Close; then
 // nothing is watched.
 func (w *Watcher) Add(name string, watch Watch) error {
@@ -214,7 +256,7 @@ func (w *Watcher) Add(name string, watch Watch) error {
 	if watch.Exists {
 		w.scans = append(w.scans, &scan{node: t.top, op: Exists})
 	}
-	w.handle.MarkReadable()
+	w.goOn()
 	return nil
 }
 
@@ -229,103 +271,4 @@ func (w *Watcher) Remove(name string) error {
 	t.silent = true
 	t.drop()
 	return nil
-}
-
-// source is a Watcher as the loop sees it.
-type source Watcher
-
-func (s *source) FD() int { return s.epfd }
-
-func (s *source) String() string {
-	roots := (*Watcher)(s).Watched()
-	if len(roots) == 1 {
-		return "filewatch " + roots[0]
-	}
-	return fmt.Sprintf("filewatch of %d paths", len(roots))
-}
-
-// unseen is how many events of the kernel are dealt with, when the handler isn't told of them, before the
-// loop is asked whether to go on.
-const unseen = 64
-
-func (s *source) HandleRead(h *communicator.Handle) error {
-	w := (*Watcher)(s)
-	if w.notify != nil {
-		w.notify.awake()
-	}
-	served := false
-	for n := 1; h.Enabled(); n++ {
-		told := w.next < len(w.out)
-		if (told && served || n%unseen == 0 || len(w.scans) > 0) && !h.Continue() {
-			break
-		}
-		if more, err := w.step(); err != nil || !more {
-			return err
-		}
-		served = served || told
-	}
-	h.MarkReadable() // if disabled, it waits
-	return nil
-}
-
-// HandleTimeout gives up waiting for where something was moved to.
-func (s *source) HandleTimeout(h *communicator.Handle) error {
-	if s.inotify != nil {
-		s.inotify.giveUp = true
-	}
-	h.MarkReadable()
-	return nil
-}
-
-// Close ends what is not the loop's goroutine without waiting for it.
-func (s *source) Close() error {
-	w := (*Watcher)(s)
-	for _, scan := range w.scans {
-		scan.close()
-	}
-	w.scans, w.out, w.fresh, w.trees, w.nodes = nil, nil, nil, map[string]*tree{}, 0
-	ends := w.inotify
-	switch {
-	case w.notify != nil:
-		w.notify.close(ends)
-	case ends != nil:
-		go ends.close()
-	}
-	return sys.Close(w.epfd)
-}
-
-// step does one piece of work: an event to the handler, a part of a directory that is to be read, or one
-// event from the kernel, in this order. So nothing else is told of a directory before it has been read.
-func (w *Watcher) step() (more bool, err error) {
-	if w.next < len(w.out) {
-		e := w.out[w.next]
-		w.out[w.next] = told{}
-		if w.next++; w.next == len(w.out) {
-			w.out, w.next = w.out[:0], 0
-			if cap(w.out) > 2*chunk {
-				w.out = nil
-			}
-		}
-		if e.tree.silent {
-			return true, nil
-		}
-		return true, w.handler(e.Event)
-	}
-	if len(w.scans) > 0 {
-		if s := w.scans[0]; s.step(&w.scans) {
-			w.scans = w.scans[1:] // s was the first, what it found stands behind
-			w.read = time.Now()
-		}
-		return true, nil
-	}
-	w.scans = nil
-	if w.inotify != nil {
-		if more, err := w.inotify.step(); more || err != nil {
-			return more, err
-		}
-	}
-	if w.notify != nil {
-		return w.notify.step()
-	}
-	return false, nil
 }

@@ -4,13 +4,16 @@ package filewatch_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection/filewatch"
@@ -267,154 +270,71 @@ func TestGone(t *testing.T) {
 	})
 }
 
-// TestRemoveInCallback: after Remove there is no event of that root, though more were read with it.
-func TestRemoveInCallback(t *testing.T) {
+// watches counts the watches of a directory that this process has, whoever in it.
+func watches(tb testing.TB, dir string) int {
+	tb.Helper()
+	info, err := os.Stat(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	inode := fmt.Sprintf(" ino:%x ", info.Sys().(*syscall.Stat_t).Ino)
+	files, err := filepath.Glob("/proc/self/fdinfo/*")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	n := 0
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // closed since, at worst
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "inotify ") && strings.Contains(line, inode) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// TestNewUnderOldName: what is told late of a directory that was moved away isn't taken for the one that was made in
+// its place and added.
+func TestNewUnderOldName(t *testing.T) {
 	forEach(t, func(t *testing.T, ops filewatch.Op) {
 		r := newRig(t, filewatch.Config{})
-		r.add(r.dir, filewatch.Watch{Ops: ops, Exists: true})
-		r.handle = func(filewatch.Event) error { return r.w.Remove(r.dir) }
-		for _, name := range []string{"a", "b", "c"} {
-			r.write(name)
-		}
+		r.mkdir("a")
+		r.add(r.path("a"), filewatch.Watch{Ops: ops})
 		r.start()
 		r.settle()
-		if got := r.take(); len(got) != 1 || !strings.HasPrefix(got[0], "exists ") {
-			t.Errorf("told %q", got)
-		}
-	})
-}
-
-// TestCloseInCallback: after Close there is no event at all, and the loop ends.
-func TestCloseInCallback(t *testing.T) {
-	forEach(t, func(t *testing.T, ops filewatch.Op) {
-		r := newRig(t, filewatch.Config{})
-		r.add(r.dir, filewatch.Watch{Ops: ops})
-		r.handle = func(filewatch.Event) error {
-			r.w.Close()
-			r.w.Close()
-			return nil
-		}
-		for _, name := range []string{"a", "b", "c"} {
-			r.write(name)
-		}
-		looptest.Run(t, r.loop)
-		if got := r.take(); !slices.Equal(got, []string{"created a"}) {
-			t.Errorf("told %q", got)
-		}
-		if r.w.Len() != 0 || r.w.Directories() != 0 || r.w.Handle().Active() {
-			t.Errorf("left are %q", r.w.Watched())
-		}
-	})
-}
-
-// TestHandlerError: an error closes the Watcher with that cause.
-func TestHandlerError(t *testing.T) {
-	loop, log := looptest.New(t)
-	dir := t.TempDir()
-	calls := 0
-	w, err := filewatch.New(loop, func(filewatch.Event) error {
-		calls++
-		return errors.New("no more of this")
-	}, filewatch.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Add(dir, filewatch.Watch{}); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"a", "b"} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	looptest.Run(t, loop)
-	if calls != 1 || len(log.Containing("no more of this")) != 1 {
-		t.Errorf("%d calls, logged %q", calls, log.Records())
-	}
-}
-
-// TestDisabled: events wait, also those that were read together with one whose handler disables the source.
-func TestDisabled(t *testing.T) {
-	forEach(t, func(t *testing.T, ops filewatch.Op) {
-		r := newRig(t, filewatch.Config{})
-		r.add(r.dir, filewatch.Watch{Ops: ops})
-		calls := 0
-		r.handle = func(filewatch.Event) error {
-			if calls++; !r.w.Handle().Enabled() {
-				t.Error("called while disabled")
+		looptest.Do(t, r.loop, func() {
+			n := watches(t, r.path("a"))
+			r.rename("a", "b")
+			// fsnotify ends its watch when it reads of the move, and tells of it.
+			for began := time.Now(); !ops.Has(filewatch.Finished) && watches(t, r.path("b")) == n; {
+				if time.Since(began) > looptest.Patience {
+					t.Fatal("fsnotify hasn't noticed")
+				}
 			}
-			r.w.Handle().SetEnabled(false)
-			return r.loop.Post(func() { r.w.Handle().SetEnabled(true) })
-		}
-		r.mkdir("a")
-		r.mkdir("b")
-		r.mkdir("c")
-		r.start()
-		r.expect("created a", "created b", "created c")
-		if calls != 3 {
-			t.Errorf("%d calls", calls)
-		}
+			r.check(r.w.Remove(r.path("a")))
+			r.mkdir("a")
+			r.add(r.path("a"), filewatch.Watch{Ops: ops})
+		})
+		r.settle()
+		r.mkdir("a/x")
+		r.expect("created a/x")
 	})
 }
 
-// TestEndsWithLoop: Main counts the goroutines and descriptors that are left.
-func TestEndsWithLoop(t *testing.T) {
-	r := newRig(t, filewatch.Config{})
-	_ = r.loop.Post(func() { r.loop.Stop(nil) })
-	looptest.Run(t, r.loop)
-	if r.w.Handle().Active() {
-		t.Error("still in the loop")
-	}
-	if _, err := filewatch.New(r.loop, r.told, filewatch.Config{}); !errors.Is(err, communicator.ErrClosed) {
-		t.Errorf("New: %v", err)
-	}
-}
-
-// TestOptions: those of the source are its own, also when it is urgent and in the background.
-func TestOptions(t *testing.T) {
-	loop, _ := looptest.New(t)
-	dir := t.TempDir()
-	var w *filewatch.Watcher
-	var got []string
-	c := filewatch.Config{Options: communicator.Options{Priority: communicator.PriorityUrgent}}
-	w, err := filewatch.New(loop, func(e filewatch.Event) error {
-		got = append(got, e.String())
-		w.Handle().SetBackground(true) // nothing else keeps the loop
-		return nil
-	}, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if name := w.Handle().Name(); name != "filewatch of 0 paths" {
-		t.Errorf("it is called %q", name)
-	}
-	if err := w.Add(dir, filewatch.Watch{Ops: filewatch.Finished}); err != nil {
-		t.Fatal(err)
-	}
-	if name := w.Handle().Name(); name != "filewatch "+dir {
-		t.Errorf("it is called %q", name)
-	}
-	if w.Handle().Priority() != communicator.PriorityUrgent {
-		t.Errorf("priority %d", w.Handle().Priority())
-	}
-	name := filepath.Join(dir, "a")
-	if err := os.WriteFile(name, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	looptest.Run(t, loop)
-	if want := []string{"finished " + name}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
-	}
-}
-
-// TestString: names for logs.
-func TestString(t *testing.T) {
-	for op, want := range map[filewatch.Op]string{
-		0: "none", filewatch.Created | filewatch.Failed: "created+failed", 1 << 14: "unknown",
-		filewatch.Exists: "exists", filewatch.Overflow: "overflow", filewatch.Gone: "gone",
-	} {
-		if got := op.String(); got != want {
-			t.Errorf("%d is %q, want %q", op, got, want)
-		}
-	}
+// TestMovedAndBack: a root that was moved isn't watched any more when it is back, and that is told.
+func TestMovedAndBack(t *testing.T) {
+	forEach(t, func(t *testing.T, ops filewatch.Op) {
+		r := newRig(t, filewatch.Config{})
+		r.mkdir("a")
+		r.add(r.path("a"), filewatch.Watch{Ops: ops})
+		r.start()
+		r.settle()
+		release := r.block()
+		r.rename("a", "b")
+		r.rename("b", "a")
+		release()
+		r.await(filewatch.Gone, "a")
+		r.expect("gone a")
+	})
 }

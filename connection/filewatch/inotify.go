@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -16,13 +15,13 @@ const moveWait = 5 * time.Millisecond
 
 // inotify is the backend for what fsnotify doesn't report. The loop reads it directly.
 type inotify struct {
-	w      *Watcher
-	fd     int
-	dirs   map[int32]*dir
-	buf    []byte
-	rest   []byte         // of buf, not handled yet
-	from   sys.FileChange // the first half of a rename, when its Mask isn't 0
-	giveUp bool           // waiting for the second half
+	w     *Watcher
+	fd    int
+	dirs  map[int32]*dir
+	buf   []byte
+	rest  []byte         // of buf, not handled yet
+	from  sys.FileChange // the first half of a rename, when its Mask isn't 0
+	until time.Time      // when the second half isn't waited for any longer; zero as long as there is more to read
 }
 
 // openInotify returns the Watcher's own inotify instance, made for the first who needs it.
@@ -30,16 +29,49 @@ func (w *Watcher) openInotify() (*inotify, error) {
 	if w.inotify != nil {
 		return w.inotify, nil
 	}
-	fd, err := sys.InotifyInit()
+	fd, err := w.openInstance()
 	if err != nil {
-		return nil, err
-	}
-	if err := sys.EpollAdd(w.epfd, fd, sys.Readable, 0, 0); err != nil {
-		_ = sys.Close(fd)
 		return nil, err
 	}
 	w.inotify = &inotify{w: w, fd: fd, dirs: map[int32]*dir{}, buf: make([]byte, 16<<10)}
 	return w.inotify, nil
+}
+
+func (w *Watcher) openInstance() (fd int, err error) {
+	if fd, err = sys.InotifyInit(); err != nil {
+		return sys.NoFD, err
+	}
+	if err = sys.EpollAdd(w.epfd, fd, sys.Readable, 0, 0); err != nil {
+		_ = sys.Close(fd)
+		return sys.NoFD, err
+	}
+	return fd, nil
+}
+
+// renew replaces an instance that has lost events by a new one. To end its watches one by one would fill the
+// kernel's queue again, with an event for each. The old one is closed on a goroutine, which takes some milliseconds.
+// Only then all is watched anew, because until then the old watches count for the user's limit.
+func (i *inotify) renew() error {
+	old := i.fd
+	i.fd, i.dirs, i.rest, i.from.Mask = sys.NoFD, map[int32]*dir{}, nil, 0
+	if err := sys.EpollDelete(i.w.epfd, old); err != nil {
+		_ = sys.Close(old)
+		return err
+	}
+	fd, err := i.w.openInstance()
+	if err == nil {
+		i.fd = fd
+		go func() {
+			_ = sys.Close(old)
+			i.w.queue.free()
+		}()
+		return nil
+	}
+	_ = sys.Close(old) // which may be the one that is missing
+	if i.fd, err = i.w.openInstance(); err == nil {
+		i.w.overflow(i)
+	}
+	return limit(err)
 }
 
 func (i *inotify) close() { _ = sys.Close(i.fd) }
@@ -95,15 +127,19 @@ func (i *inotify) unwatch(d *dir) {
 	}
 }
 
-func (i *inotify) is(d *dir, name string) bool {
-	wd, err := sys.InotifyAdd(i.fd, name, sys.SelfDeleted|sys.WatchAdd|sys.WatchOnlyDir)
+func (i *inotify) is(d *dir, name string, follow bool) bool {
+	m := uint32(sys.SelfDeleted | sys.WatchAdd | sys.WatchOnlyDir)
+	if !follow {
+		m |= sys.WatchNoFollow
+	}
+	wd, err := sys.InotifyAdd(i.fd, name, m)
 	if err != nil {
 		return false
 	}
 	if i.dirs[wd] == nil {
 		_ = sys.InotifyRemove(i.fd, wd) // deleted since, at worst
 	}
-	return wd == d.wd
+	return i.dirs[wd] == d
 }
 
 // step handles one event of the kernel, if there is one.
@@ -121,6 +157,7 @@ func (i *inotify) step() (more bool, err error) {
 		i.rest = i.buf[:n]
 		return true, nil
 	}
+	i.until = time.Time{}
 	if from := i.from; from.Mask != 0 {
 		i.from.Mask = 0
 		i.w.handle.SetDeadline(time.Time{})
@@ -129,6 +166,9 @@ func (i *inotify) step() (more bool, err error) {
 			return true, nil
 		}
 		i.away(from)
+	}
+	if c.Mask&sys.WatchOverflow != 0 {
+		return true, i.renew()
 	}
 	i.handle(c)
 	return true, nil
@@ -140,24 +180,21 @@ func (i *inotify) none() (more bool) {
 		i.w.settled(i)
 		return false
 	}
-	if !i.giveUp {
-		if h := i.w.handle; h.Deadline().IsZero() {
-			h.SetDeadline(time.Now().Add(moveWait))
-		}
+	now := time.Now()
+	if i.until.IsZero() {
+		i.until = now.Add(moveWait)
+	}
+	if now.Before(i.until) {
+		i.w.handle.SetDeadline(i.until)
 		return false
 	}
 	from := i.from
-	i.from.Mask, i.giveUp = 0, false
+	i.from.Mask = 0
 	i.away(from)
 	return true
 }
 
 func (i *inotify) handle(c sys.FileChange) {
-	i.giveUp = false
-	if c.Mask&sys.WatchOverflow != 0 {
-		i.w.overflow(i)
-		return
-	}
 	d := i.dirs[c.WD]
 	if d == nil {
 		return // it came before the watch was ended
@@ -234,5 +271,3 @@ func (i *inotify) moved(from, to sys.FileChange) {
 		}
 	})
 }
-
-var _ communicator.ReadHandler = (*source)(nil)

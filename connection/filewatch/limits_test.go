@@ -4,6 +4,7 @@ package filewatch_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection/filewatch"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 )
 
 // childEnv names the test that a child runs.
@@ -97,6 +99,91 @@ func TestPermission(t *testing.T) {
 	})
 }
 
+// TestManyFailures: no more of them wait than a thousand.
+func TestManyFailures(t *testing.T) {
+	if !inChild(t, nobody()) {
+		return
+	}
+	const most, more = 1000, 10
+	forEach(t, func(t *testing.T, ops filewatch.Op) {
+		r := newRig(t, filewatch.Config{})
+		for i := range most + more {
+			r.check(os.Mkdir(r.path(fmt.Sprint(i)), 0))
+		}
+		r.add(r.dir, filewatch.Watch{Ops: ops, Recursive: true})
+		r.start()
+		r.settle()
+		failed := 0
+		for _, e := range r.events {
+			if e.Op == filewatch.Failed && errors.Is(e.Err, fs.ErrPermission) {
+				failed++
+			}
+		}
+		last := r.events[len(r.events)-1]
+		if failed != most+1 || last.Path != r.dir || !strings.Contains(last.Err.Error(), fmt.Sprint(more, " more")) {
+			t.Errorf("%d failures were told, at last %v", failed, last)
+		}
+	})
+}
+
+// TestNoDescriptors: the process has none left.
+func TestNoDescriptors(t *testing.T) {
+	if !inChild(t, nobody()) {
+		return
+	}
+	loop, _ := looptest.New(t)
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	for _, left := range []int{0, 1} {
+		next, err := os.Open(os.DevNull) // the first number that is free
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := syscall.Rlimit{Cur: uint64(next.Fd()) + uint64(left), Max: old.Max}
+		_ = next.Close()
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		_, err = filewatch.New(loop, func(filewatch.Event) error { return nil }, filewatch.Config{})
+		if e := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); e != nil {
+			t.Fatal(e)
+		}
+		if !errors.Is(err, filewatch.ErrInstances) {
+			t.Errorf("with %d left New answers %v", left, err)
+		}
+	}
+}
+
+// TestPathTooLong: a directory below that has too long a path is told, and the rest is watched.
+func TestPathTooLong(t *testing.T) {
+	forEach(t, func(t *testing.T, ops filewatch.Op) {
+		r := newRig(t, filewatch.Config{})
+		r.mkdir("short")
+		name := strings.Repeat("long", 60)
+		dir, err := os.OpenRoot(r.dir)
+		for range 18 {
+			r.check(err)
+			r.check(dir.Mkdir(name, 0o755))
+			above := dir
+			dir, err = dir.OpenRoot(name)
+			_ = above.Close()
+		}
+		r.check(err)
+		_ = dir.Close()
+		r.add(r.dir, filewatch.Watch{Ops: ops, Recursive: true})
+		r.start()
+		r.settle()
+		if len(r.events) != 1 || r.events[0].Op != filewatch.Failed || !errors.Is(r.events[0].Err, syscall.ENAMETOOLONG) {
+			t.Errorf("told %q", r.events)
+		}
+		r.take()
+		r.mkdir("short/a")
+		r.expect("created short/a")
+	})
+}
+
 // TestUnmount: a root that is unmounted is Gone; what is mounted below as well, where inotify is read directly.
 func TestUnmount(t *testing.T) {
 	if !inChild(t, namespaces()) {
@@ -104,15 +191,9 @@ func TestUnmount(t *testing.T) {
 	}
 	forEach(t, func(t *testing.T, ops filewatch.Op) {
 		r := newRig(t, filewatch.Config{})
-		mount := func(name string) {
-			r.mkdir(name)
-			if err := syscall.Mount("none", r.path(name), "tmpfs", 0, ""); err != nil {
-				t.Skipf("mount: %v", err)
-			}
-		}
 		unmount := func(name string) { r.check(syscall.Unmount(r.path(name), 0)) }
-		mount("a")
-		mount("b/c")
+		r.mount("a")
+		r.mount("b/c")
 		r.add(r.path("a"), filewatch.Watch{Ops: ops})
 		r.add(r.path("b"), filewatch.Watch{Ops: ops, Recursive: true})
 		r.start()

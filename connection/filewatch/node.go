@@ -14,47 +14,67 @@ import (
 // appeared handles a name that has appeared in n. sure says that the kernel has told whether it is a directory.
 func (n *node) appeared(name string, moved, directory, sure bool) {
 	t := n.tree
-	inode, fresh := n.fresh[name]
+	before, fresh := n.fresh[name]
 	delete(n.fresh, name)
 	if t.only != "" && name != t.only {
 		return
 	}
 	full := filepath.Join(n.path, name)
-	link := false
-	if fresh || !sure || !directory && t.FollowSymlinks && t.Recursive {
+	finished := moved && !directory && t.Ops.Has(Finished)
+	follow := !directory && t.FollowSymlinks && t.Recursive
+	link, enter := false, directory
+	if fresh || !sure || finished || follow {
 		status, err := sys.FileStat(full, false)
 		if err != nil && !sure {
 			return // a Removed follows, or it isn't that directory any more
 		}
 		// What was told after reading is told once: unless another took its place.
-		fresh = fresh && (err != nil || status.ID.Inode == inode)
+		fresh = fresh && (err != nil || status.ID.Inode == before.inode)
 		directory = directory || status.Directory
-		link = status.Link
+		finished = finished && (err != nil || status.Regular)
+		if link = status.Link; link {
+			enter = follow && leads(full)
+		} else {
+			enter = directory
+		}
 	}
-	if !fresh && t.wants(name) {
-		op := Created
-		if moved && !directory {
+	child := n.children[name]
+	if child != nil && !(enter && child.link == link && child.at(full)) {
+		child.replace()
+		child = nil
+	}
+	if t.wants(name) {
+		var op Op
+		if !fresh {
+			op |= Created
+		}
+		if finished && !(fresh && before.finished) {
 			op |= Finished
 		}
 		t.tell(Event{Op: op, Path: full, Directory: directory})
 	}
-	if !t.Recursive {
-		return
+	if t.Recursive && enter && child == nil {
+		n.enter(name, link, Created|Finished, &t.w.scans)
 	}
-	if link && t.FollowSymlinks {
-		status, err := sys.FileStat(full, true)
-		directory, link = err == nil && status.Directory, true
+}
+
+// leads tells whether a symbolic link leads to a directory.
+func leads(full string) bool {
+	status, err := sys.FileStat(full, true)
+	return err == nil && status.Directory
+}
+
+// at tells whether the directory has that path, and sees to it that it is watched.
+func (n *node) at(full string) bool {
+	b := n.tree.backend
+	d, err := b.watch(full, n.link, n.tree.Ops)
+	if err != nil {
+		return false
 	}
-	if !directory {
-		return
+	if d.idle() {
+		b.unwatch(d)
 	}
-	if child := n.children[name]; child != nil {
-		if d, err := t.backend.watch(full, link, t.Ops); err == nil && d == child.dir {
-			return
-		}
-		child.drop()
-	}
-	n.enter(name, link, Created|Finished, &t.w.scans)
+	return d == n.dir
 }
 
 // vanished handles a name that has gone from n, by being moved or deleted.
@@ -79,7 +99,7 @@ func (n *node) moved(name string, to *node, as string, directory bool) {
 	child := n.children[name]
 	known := !directory || !t.Recursive
 	if child != nil {
-		known = t.backend.is(child.dir, filepath.Join(to.path, as))
+		known = t.backend.is(child.dir, filepath.Join(to.path, as), child.link)
 	}
 	if !t.Ops.Has(Renamed) || !known || child == nil && (!t.wants(name) || !t.wants(as)) {
 		n.vanished(name, true, directory)
@@ -88,14 +108,29 @@ func (n *node) moved(name string, to *node, as string, directory bool) {
 	}
 	delete(n.fresh, name)
 	delete(to.fresh, as)
-	e := Event{Op: Renamed, From: filepath.Join(n.path, name), Path: filepath.Join(to.path, as), Directory: directory || child != nil}
+	e := Event{
+		Op: Renamed, From: filepath.Join(n.path, name), Path: filepath.Join(to.path, as),
+		Directory: directory || child != nil,
+	}
+	if old := to.children[as]; old != nil && old != child {
+		old.replace()
+	}
 	if child != nil {
 		child.relabel(to, as)
 	}
-	if !directory {
-		e.Op |= Finished
+	follow := t.FollowSymlinks && t.Recursive && child == nil
+	link := false
+	if !directory && (follow || t.Ops.Has(Finished)) {
+		status, err := sys.FileStat(e.Path, false)
+		link = status.Link
+		if err != nil || status.Regular {
+			e.Op |= Finished
+		}
 	}
 	t.tell(e)
+	if link && follow && leads(e.Path) { // under its old name it was gone too soon
+		to.enter(as, true, Created|Finished, &t.w.scans)
+	}
 }
 
 // touched handles what happened to a file in n.
@@ -107,7 +142,13 @@ func (n *node) touched(name string, op Op, directory bool) {
 	if op&t.Ops == 0 || !t.wants(name) {
 		return
 	}
-	t.tell(Event{Op: op, Path: filepath.Join(n.path, name), Directory: directory || n.children[name] != nil})
+	full := filepath.Join(n.path, name)
+	if op == Finished {
+		if status, err := sys.FileStat(full, false); err == nil && !status.Regular {
+			return
+		}
+	}
+	t.tell(Event{Op: op, Path: full, Directory: directory || n.children[name] != nil})
 }
 
 // lost handles the end of the directory itself.
@@ -127,44 +168,14 @@ func (w *Watcher) settled(b backend) {
 		if n.tree.backend == b {
 			n.fresh = nil
 		}
-		return n.fresh == nil || n.gone
+		return n.fresh == nil || n.dead()
 	})
-}
-
-// overflow handles the loss of events: all that this backend serves is watched anew, from the roots.
-func (w *Watcher) overflow(b backend) {
-	for _, root := range w.Watched() {
-		t := w.trees[root]
-		if t.backend != b {
-			continue
-		}
-		t.tell(Event{Op: Overflow, Path: t.root, Directory: t.only == ""})
-		t.top.drop()
-		top, err := t.add(nil, "", t.top.path, true)
-		switch {
-		case err != nil && vanished(err):
-			t.end()
-			continue
-		case err != nil:
-			t.fail(t.root, err)
-			t.end()
-			continue
-		}
-		t.top = top
-		s := &scan{node: top, follow: true}
-		if t.Exists {
-			s.op = Exists
-		}
-		if t.Exists || t.Recursive {
-			w.scans = append(w.scans, s)
-		}
-	}
 }
 
 // each calls f for the nodes of a directory, which f may change.
 func (d *dir) each(f func(n *node)) {
 	for _, n := range slices.Clone(d.nodes) {
-		if !n.gone {
+		if !n.dead() {
 			f(n)
 		}
 	}

@@ -5,7 +5,7 @@ package filewatch
 import (
 	"errors"
 	"path/filepath"
-	"sync"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,7 +23,6 @@ const settling = time.Second
 type notifier struct {
 	w       *Watcher
 	watcher *fsnotify.Watcher
-	eventfd int
 	paths   map[string]*dir
 	ids     map[sys.FileID]*dir
 	// echoes counts, by path, the second Rename of a directory that is to come: fsnotify tells of one from the
@@ -34,18 +33,7 @@ type notifier struct {
 	next    int // in taken
 	lost    bool
 	last    fsnotify.Event
-	queue   queue
 	stop    chan *inotify // given what is to be closed, too
-}
-
-// queue is what the goroutine has taken and the loop has not.
-type queue struct {
-	mu     sync.Mutex
-	events []fsnotify.Event
-	limit  int
-	lost   bool // events after these
-	err    error
-	closed bool
 }
 
 // openNotifier returns the Watcher's fsnotify instance, made for the first who needs it.
@@ -53,23 +41,13 @@ func (w *Watcher) openNotifier() (*notifier, error) {
 	if w.notify != nil {
 		return w.notify, nil
 	}
-	eventfd, err := sys.EventFD()
-	if err != nil {
-		return nil, err
-	}
-	if err := sys.EpollAdd(w.epfd, eventfd, sys.Readable, 0, 0); err != nil {
-		_ = sys.Close(eventfd)
-		return nil, err
-	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		_ = sys.Close(eventfd)
 		return nil, err
 	}
 	w.notify = &notifier{
-		w: w, watcher: watcher, eventfd: eventfd,
+		w: w, watcher: watcher, stop: make(chan *inotify, 1),
 		paths: map[string]*dir{}, ids: map[sys.FileID]*dir{}, echoes: map[string]int{},
-		queue: queue{limit: w.limit}, stop: make(chan *inotify, 1),
 	}
 	go w.notify.run()
 	return w.notify, nil
@@ -80,7 +58,7 @@ func (b *notifier) run() {
 	for {
 		select {
 		case e := <-b.watcher.Events:
-			b.add(e)
+			b.w.queue.add(e)
 		case err := <-b.watcher.Errors:
 			b.fail(err)
 		case other := <-b.stop:
@@ -111,76 +89,22 @@ func (b *notifier) end() {
 	}
 }
 
-// add queues an event, unless it says what the one before it said.
-func (b *notifier) add(e fsnotify.Event) {
-	q := &b.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := len(q.events)
-	switch {
-	case q.closed, q.lost:
-		return
-	case n > 0 && q.events[n-1] == e && e.Op == fsnotify.Write:
-		return
-	case n >= q.limit:
-		q.lost = true
-	default:
-		q.events = append(q.events, e)
-	}
-	if n == 0 {
-		_ = sys.Signal(b.eventfd)
-	}
-}
-
 // fail queues an error. EINVAL is none: fsnotify has ended the watch of a directory that was moved, and deleted
 // before that.
 func (b *notifier) fail(err error) {
-	if errors.Is(err, syscall.EINVAL) {
-		return
+	if err != nil && !errors.Is(err, syscall.EINVAL) {
+		b.w.queue.fail(err)
 	}
-	q := &b.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed {
-		return
-	}
-	if errors.Is(err, fsnotify.ErrEventOverflow) {
-		q.lost = true
-	} else if q.err == nil {
-		q.err = err
-	}
-	_ = sys.Signal(b.eventfd)
 }
 
-// take moves what is queued to the loop's side.
-func (b *notifier) take() error {
-	const keep = 1024 // events of room are kept
-	q := &b.queue
+// room is what the queue can go on with.
+func (b *notifier) room() []fsnotify.Event {
+	const keep = 1024 // events
 	clear(b.taken)
-	room := b.taken[:0]
-	if cap(room) > keep {
-		room = nil
+	if cap(b.taken) > keep {
+		return nil
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	b.taken, b.next, b.lost = q.events, 0, q.lost
-	q.events, q.lost = room, false
-	return q.err
-}
-
-// awake takes back the signal that there is something.
-func (b *notifier) awake() {
-	var p [8]byte
-	_, _ = sys.Read(b.eventfd, p[:])
-}
-
-// close ends the goroutine, without waiting for it, and lets it close the other instance as well.
-func (b *notifier) close(other *inotify) {
-	b.queue.mu.Lock()
-	b.queue.closed = true
-	_ = sys.Close(b.eventfd)
-	b.queue.mu.Unlock()
-	b.stop <- other
+	return b.taken[:0]
 }
 
 func (b *notifier) watch(name string, follow bool, _ Op) (*dir, error) {
@@ -192,32 +116,35 @@ func (b *notifier) watch(name string, follow bool, _ Op) (*dir, error) {
 		return nil, syscall.ENOTDIR
 	}
 	if d := b.ids[status.ID]; d != nil {
-		if d.path == name || b.is(d, d.path) {
+		if b.is(d, d.path, d.follow) {
 			return d, nil
 		}
 		b.forget(d) // moved; under the new path it is the same
-		return d, b.register(d, name)
+		return d, b.register(d, name, follow)
 	}
 	if old := b.paths[name]; old != nil {
 		b.forget(old)
 	}
 	d := &dir{id: status.ID}
-	return d, b.register(d, name)
+	return d, b.register(d, name, follow)
 }
 
-func (b *notifier) register(d *dir, name string) error {
+func (b *notifier) register(d *dir, name string, follow bool) error {
 	if err := b.watcher.Add(name); err != nil {
 		return err
 	}
-	d.path = name
+	d.path, d.follow = name, follow
 	b.paths[name], b.ids[d.id] = d, d
 	return nil
 }
 
-func (b *notifier) is(d *dir, name string) bool {
-	status, err := sys.FileStat(name, true)
+func (b *notifier) is(d *dir, name string, follow bool) bool {
+	status, err := sys.FileStat(name, follow)
 	return err == nil && status.ID == d.id
 }
+
+// alive tells whether fsnotify watches what has that path. It doesn't any more when that was moved.
+func (b *notifier) alive(name string) bool { return slices.Contains(b.watcher.WatchList(), name) }
 
 func (b *notifier) unwatch(d *dir) {
 	if b.ids[d.id] == d {
@@ -237,27 +164,28 @@ func (b *notifier) forget(d *dir) {
 	}
 }
 
-// step handles one event, if there is one.
-func (b *notifier) step() (more bool, err error) {
+// step handles one event of those that were taken, if there is one.
+func (b *notifier) step() (more bool) {
 	if b.next < len(b.taken) {
 		e := b.taken[b.next]
 		b.next++
 		b.handle(e)
-		return true, nil
+		return true
 	}
 	if b.lost {
 		b.lost = false
 		clear(b.echoes)
 		b.w.overflow(b)
-		return true, nil
+		return true
 	}
-	if err = b.take(); len(b.taken) > 0 || b.lost || err != nil {
-		return err == nil, err
-	}
+	return false
+}
+
+// none is called when there is nothing to take.
+func (b *notifier) none() {
 	if len(b.w.fresh) > 0 && b.w.read.Add(settling).Before(time.Now()) {
 		b.w.settled(b)
 	}
-	return false, nil
 }
 
 func (b *notifier) handle(e fsnotify.Event) {
@@ -282,7 +210,8 @@ func (b *notifier) handle(e fsnotify.Event) {
 			b.renamed = full
 		}
 		b.each(in, func(n *node) { n.vanished(name, moved, false) })
-		if self != nil && (moved || !b.is(self, full)) {
+		// It may be of a directory that had the path before, and was watched before.
+		if self != nil && (!b.is(self, full, self.follow) || moved && !b.alive(full)) {
 			b.each(self, func(n *node) {
 				if n.parent == nil {
 					n.tree.end()

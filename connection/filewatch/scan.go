@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 const (
 	// chunk is how many entries of a directory are read in one go.
-	chunk = 128
+	chunk = 32
 	// slack is by how much the time of a file may be older than the clock when it was changed: file
 	// systems look at a clock that ticks 100 times a second or more often.
 	slack = 2 * time.Second
@@ -24,18 +25,26 @@ const (
 
 // scan reads a directory: what is in it is told, and watched if it is a directory.
 type scan struct {
-	node   *node
-	op     Op // how files are told; none: not at all
-	follow bool
-	file   *os.File
+	node *node
+	op   Op // how files are told; none: not at all
+	file *os.File
+	last bool // all of its tree has been read: an overflow is told
 }
 
 // step reads a part of the directory, and puts what is to be read after it into scans. It returns true
 // when it has come to the end.
 func (s *scan) step(scans *[]*scan) (done bool) {
 	n := s.node
-	if n.gone {
+	if n.dead() {
 		s.close()
+		return true
+	}
+	if s.last {
+		if slices.ContainsFunc((*scans)[1:], func(other *scan) bool { return other.node.tree == n.tree && !other.last }) {
+			*scans = append(*scans, s)
+		} else {
+			n.tree.tellOverflow()
+		}
 		return true
 	}
 	if n.tree.only != "" {
@@ -46,14 +55,16 @@ func (s *scan) step(scans *[]*scan) (done bool) {
 	}
 	if s.file == nil {
 		flags := os.O_RDONLY | syscall.O_DIRECTORY
-		if n.parent != nil && !s.follow {
+		if !n.link {
 			flags |= syscall.O_NOFOLLOW
 		}
 		var err error
 		if s.file, err = os.OpenFile(n.path, flags, 0); err != nil {
-			if !vanished(err) {
-				n.tree.fail(n.path, unwrap(err))
+			if vanished(err) {
+				s.again()
+				return true
 			}
+			n.tree.fail(n.path, unwrap(err))
 			s.moved()
 			return true
 		}
@@ -91,12 +102,17 @@ func (s *scan) step(scans *[]*scan) (done bool) {
 // moved tells whether the directory has another path than is known. It is read again when that is.
 func (s *scan) moved() bool {
 	n := s.node
-	if n.tree.backend.is(n.dir, n.path) {
+	if n.tree.backend.is(n.dir, n.path, n.link) {
 		return false
 	}
-	s.close()
-	n.unread = &scan{node: n, op: s.op}
+	s.again()
 	return true
+}
+
+// again lets the directory be read when its new path is known.
+func (s *scan) again() {
+	s.close()
+	s.node.unread = &scan{node: s.node, op: s.op}
 }
 
 // found tells of a name in the directory.
@@ -110,27 +126,48 @@ func (s *scan) found(name string, directory bool) {
 	if err != nil {
 		return // gone again
 	}
-	if n.fresh[name] == status.ID.Inode {
+	if n.fresh[name].inode == status.ID.Inode {
 		return // it was read before
+	}
+	e := Event{Op: s.op, Path: full, Directory: directory}
+	if s.op&n.tree.Ops&Finished != 0 {
+		var finished bool
+		if finished, e.Guessed = n.finished(full, &status); !finished {
+			e.Op &^= Finished
+		}
 	}
 	if status.Changed.After(n.since.Add(-slack)) {
 		if n.fresh == nil {
-			n.fresh = map[string]uint64{}
+			n.fresh = map[string]finding{}
 			n.tree.w.fresh = append(n.tree.w.fresh, n)
 		}
-		n.fresh[name] = status.ID.Inode
+		n.fresh[name] = finding{status.ID.Inode, e.Op.Has(Finished)}
 	}
-	op := s.op
-	if directory {
-		op &^= Finished
+	n.tree.tell(e)
+}
+
+// finished tells whether a file that was found is complete. If somebody is still writing, that he has closed it
+// will be told, because the directory is watched already.
+func (n *node) finished(full string, status *sys.FileStatus) (yes, guessed bool) {
+	if !status.Regular {
+		return false, false
 	}
-	n.tree.tell(Event{Op: op, Path: full, Directory: directory})
+	// To ask is to open it.
+	if slices.ContainsFunc(n.dir.nodes, func(n *node) bool { return n.tree.Ops.Has(Opened | Closed) }) {
+		return true, true
+	}
+	writer, err := sys.HasWriter(full)
+	if err == nil && !writer {
+		return true, false
+	}
+	// One who has opened it under another name closes it under that.
+	return err != nil || status.Links > 1, true
 }
 
 // enter goes on with a directory in this one.
 func (s *scan) enter(name string, follow bool, scans *[]*scan) {
 	if child := s.node.children[name]; child != nil {
-		*scans = append(*scans, &scan{node: child, op: s.op, follow: follow})
+		*scans = append(*scans, &scan{node: child, op: s.op})
 		return
 	}
 	s.node.enter(name, follow, s.op, scans)

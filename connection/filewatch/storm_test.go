@@ -4,11 +4,9 @@ package filewatch_test
 
 import (
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"os"
-	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,8 +28,27 @@ func (r *rig) block() (release func()) {
 	return func() { close(released) }
 }
 
+// maxQueued is how many events the kernel keeps.
+func maxQueued(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n > 1<<15 {
+		t.Skipf("fs.inotify.max_queued_events is %d: that many take too long", n)
+	}
+	return n
+}
+
 // compare compares what was learnt from the events with what there is.
-func (r *rig) compare() {
+func (r *rig) compare() { r.Helper(); r.compareWith(present(r, r.dir)) }
+
+func (r *rig) compareWith(want map[string]bool) {
 	r.Helper()
 	set := map[string]bool{}
 	r.mu.Lock()
@@ -39,7 +56,7 @@ func (r *rig) compare() {
 		learnt(set, e)
 	}
 	r.mu.Unlock()
-	if diff := cmp.Diff(present(r, r.dir), set); diff != "" {
+	if diff := cmp.Diff(want, set); diff != "" {
 		r.Errorf("learnt (-present +learnt):\n%s", diff)
 	}
 }
@@ -58,7 +75,7 @@ func TestStorm(t *testing.T) {
 		r.mkdir("c/d")
 		n := 600
 		if ops.Has(filewatch.Finished) {
-			n = 3600
+			n = maxQueued(t)/5 + 300
 		}
 		for range n { // at five or six events each
 			r.rename("a/b", "a/e")
@@ -78,7 +95,11 @@ func TestStorm(t *testing.T) {
 				overflows++
 			}
 		}
-		if overflows != 1 {
+		most := 1
+		if !ops.Has(filewatch.Finished) {
+			most = 8 // it may still have been reading when the loop was let go
+		}
+		if overflows < 1 || overflows > most {
 			t.Errorf("%d overflows", overflows)
 		}
 		r.compare()
@@ -133,95 +154,4 @@ func TestDisabledOverflow(t *testing.T) {
 	})
 	r.settleAfter(filewatch.Overflow, r.dir)
 	r.compare()
-}
-
-// TestRandom does all sorts of things, and compares what was learnt with what there is.
-func TestRandom(t *testing.T) {
-	const rounds, steps = 8, 30
-	for name, watch := range map[string]filewatch.Watch{
-		"fsnotify": {Recursive: true, Exists: true},
-		"inotify":  {Recursive: true, Exists: true, Ops: filewatch.Created | filewatch.Removed | filewatch.Finished},
-		"renamed":  {Recursive: true, Exists: true, Ops: filewatch.Created | filewatch.Removed | filewatch.Renamed},
-	} {
-		t.Run(name, func(t *testing.T) {
-			seed := rand.Uint64()
-			random := rand.New(rand.NewPCG(seed, 1))
-			defer func() {
-				if t.Failed() {
-					t.Logf("seed %d", seed)
-				}
-			}()
-			r := newRig(t, filewatch.Config{})
-			outside := t.TempDir()
-			r.mkdir("a/b")
-			r.add(r.dir, watch)
-			r.start()
-			names := 0
-			fresh := func() string { // no name twice: see the package's section "Two sources"
-				names++
-				return fmt.Sprint("n", names)
-			}
-			for range rounds {
-				for range steps {
-					r.random(random, fresh, outside, name != "fsnotify")
-				}
-				r.settle()
-				if r.compare(); t.Failed() {
-					return
-				}
-			}
-		})
-	}
-}
-
-// random changes something in the folder.
-func (r *rig) random(random *rand.Rand, fresh func() string, outside string, reuse bool) {
-	r.Helper()
-	all := slices.Sorted(maps.Keys(present(r, r.dir)))
-	var dirs []string
-	for _, name := range all {
-		if info, err := os.Lstat(name); err == nil && info.IsDir() {
-			dirs = append(dirs, name)
-		}
-	}
-	dirs = append(dirs, r.dir)
-	dir := dirs[random.IntN(len(dirs))]
-	if strings.Count(dir, "/") > strings.Count(r.dir, "/")+5 {
-		dir = r.dir
-	}
-	if reuse {
-		old := fresh
-		fresh = func() string {
-			if random.IntN(2) == 0 {
-				return fmt.Sprint("r", random.IntN(4))
-			}
-			return old()
-		}
-	}
-	some := func() string {
-		if len(all) == 0 {
-			return dir
-		}
-		return all[random.IntN(len(all))]
-	}
-	switch k := random.IntN(10); {
-	case k < 3:
-		_ = os.WriteFile(path.Join(dir, fresh()), nil, 0o600) // where a directory is it fails
-	case k < 6:
-		_ = os.MkdirAll(path.Join(dir, fresh(), fresh()), 0o755)
-	case k < 7:
-		if name := some(); name != r.dir {
-			_ = os.RemoveAll(name)
-		}
-	case k < 9:
-		if name := some(); name != r.dir {
-			_ = os.Rename(name, path.Join(dir, fresh())) // fails into itself
-		}
-	default:
-		if name := some(); name != r.dir && random.IntN(3) == 0 {
-			_ = os.Rename(name, path.Join(outside, fresh()))
-		} else if entries, err := os.ReadDir(outside); err == nil && len(entries) > 0 {
-			_ = os.Rename(path.Join(outside, entries[0].Name()), path.Join(dir, fresh()))
-		}
-	}
 }

@@ -4,10 +4,11 @@ package filewatch
 
 import (
 	"errors"
-	"io/fs"
+	"fmt"
 	"path"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
@@ -19,8 +20,8 @@ type backend interface {
 	watch(name string, follow bool, ops Op) (*dir, error)
 	// unwatch is called when the dir is of no use any more.
 	unwatch(d *dir)
-	// is tells whether the path leads to that directory now.
-	is(d *dir, name string) bool
+	// is tells whether the path leads to that directory now. follow says whether it may be a symbolic link.
+	is(d *dir, name string, follow bool) bool
 }
 
 // dir is a directory that the kernel watches, once for all trees that it is in.
@@ -28,8 +29,9 @@ type dir struct {
 	nodes  []*node
 	guards []*tree    // those whose root it is and that are served by the other backend
 	wd     int32      // inotify's
-	path   string     // under which fsnotify knows it
-	id     sys.FileID // with fsnotify
+	id     sys.FileID // with fsnotify, and
+	path   string     // under which that knows it,
+	follow bool       // which may be a symbolic link
 }
 
 func (d *dir) idle() bool { return len(d.nodes) == 0 && len(d.guards) == 0 }
@@ -43,9 +45,12 @@ type tree struct {
 	backend backend
 	guard   *dir // tells of an unmount, which fsnotify doesn't
 	top     *node
+	silent  bool  // there are no events any more
 	adding  bool  // within Add
 	refused error // why Add fails
-	silent  bool  // there are no events any more
+	// failures counts the directories below that Add couldn't watch or read; failure is the error of the last.
+	failures int
+	failure  error
 }
 
 // node is a directory in a tree.
@@ -54,19 +59,34 @@ type node struct {
 	dir      *dir
 	parent   *node
 	children map[string]*node // the directories in it that are watched
-	// fresh has the inodes of what was told after reading the directory and changed so shortly before
-	// that the kernel may have told of it, too.
-	fresh map[string]uint64
+	// fresh has what was told after reading the directory and changed so shortly before that the kernel may have
+	// told of it, too; so there are no more of them than files.
+	fresh map[string]finding
 	// unread and missed are what could not be read or watched because it was moved meanwhile: the event
-	// of that is still to come and tells the new path. Missed are directories in this one.
+	// of that is still to come and tells the new path. Missed are directories in this one, by their names.
 	unread *scan
-	missed map[string]scan
+	missed map[string]missing
 	path   string
 	name   string
 	since  time.Time // when the watch began
 	link   bool      // reached by a symbolic link, or the root
-	gone   bool
+	gone   bool      // not watched any more
 }
+
+// finding is what has been told of a file that was found.
+type finding struct {
+	inode    uint64
+	finished bool
+}
+
+// missing is how a directory would have been entered.
+type missing struct {
+	op     Op
+	follow bool
+}
+
+// maxFailures is how many directories that Add can't watch or read have an event of their own.
+const maxFailures = 1000
 
 // begin watches the root, and with Recursive all below it.
 func (t *tree) begin() error {
@@ -110,6 +130,9 @@ func (t *tree) begin() error {
 		s.close()
 	}
 	t.adding = false
+	if more := t.failures - maxFailures; more > 0 {
+		t.fail(t.root, fmt.Errorf("and %d more directories: %w", more, t.failure))
+	}
 	return t.refused
 }
 
@@ -154,12 +177,17 @@ var errTwice = errors.New("filewatch: the directory is watched under another pat
 
 // add watches a directory.
 func (t *tree) add(parent *node, name, full string, follow bool) (*node, error) {
-	if t.w.nodes >= t.w.max {
-		return nil, ErrTooMany
+	for t.w.nodes >= t.w.max {
+		if !t.w.dropSome() {
+			return nil, ErrTooMany
+		}
 	}
 	n := &node{tree: t, parent: parent, name: name, path: full, since: time.Now(), link: follow}
 	for {
 		d, err := t.backend.watch(full, follow, t.Ops)
+		if errors.Is(err, syscall.ENOSPC) && t.w.dropSome() {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -171,10 +199,10 @@ func (t *tree) add(parent *node, name, full string, follow bool) (*node, error) 
 		}
 		// It is reached by a link, or was moved, and the event of its old path is still to come.
 		other := d.nodes[i]
-		if other.path == full || same(other.path, full) {
+		if !other.dead() && (other.path == full || t.backend.is(d, other.path, other.link)) {
 			return nil, errTwice
 		}
-		other.drop()
+		other.replace()
 	}
 	t.w.nodes++
 	if parent != nil {
@@ -186,28 +214,66 @@ func (t *tree) add(parent *node, name, full string, follow bool) (*node, error) 
 	return n, nil
 }
 
-// same tells whether two paths lead to the same file now.
-func same(a, b string) bool {
-	first, err := sys.FileStat(a, true)
-	if err != nil {
-		return false
+// dead tells whether the directory is not wanted any more, though it may still be watched.
+func (n *node) dead() bool {
+	for ; n != nil; n = n.parent {
+		if n.gone {
+			return true
+		}
 	}
-	second, err := sys.FileStat(b, true)
-	return err == nil && first.ID == second.ID
+	return false
 }
 
-// drop stops watching a directory and all below it.
+// drop stops watching a directory, and all below it in a while.
 func (n *node) drop() {
-	if n.gone {
-		return
+	if !n.gone {
+		n.tree.w.drops = append(n.tree.w.drops, n)
+		n.tree.w.dropSome()
 	}
-	n.gone = true
-	n.tree.w.nodes--
+}
+
+// replace is drop for a directory whose name another has taken. If it was reached by a link, nobody else tells that
+// what was below has gone.
+func (n *node) replace() {
+	told := n.link && n.parent != nil && !n.dead()
+	n.drop()
+	if told {
+		n.tree.tell(Event{Op: Removed, Path: n.path, Directory: true})
+	}
+}
+
+// dropSome ends some of the watches that are not wanted any more, beginning with the last that was dropped. It returns
+// false if there are none.
+func (w *Watcher) dropSome() bool {
+	if len(w.drops) == 0 {
+		return false
+	}
+	for range piece {
+		last := len(w.drops) - 1
+		if last < 0 {
+			w.drops = nil
+			break
+		}
+		n := w.drops[last]
+		w.drops[last] = nil
+		w.drops = w.drops[:last]
+		if !n.gone {
+			n.unwatch()
+		}
+	}
+	return true
+}
+
+// unwatch stops watching a directory, and leaves what is below to dropSome.
+func (n *node) unwatch() {
+	w := n.tree.w
+	n.gone, n.fresh = true, nil
+	w.nodes--
 	if n.parent != nil && n.parent.children[n.name] == n {
 		delete(n.parent.children, n.name)
 	}
 	for _, child := range n.children {
-		child.drop()
+		w.drops = append(w.drops, child)
 	}
 	n.dir.nodes = slices.DeleteFunc(n.dir.nodes, func(other *node) bool { return other == n })
 	if n.dir.idle() {
@@ -244,8 +310,8 @@ func (n *node) rename(full string) {
 	}
 	missed := n.missed
 	n.missed = nil
-	for name, s := range missed {
-		n.enter(name, s.follow, s.op, scans)
+	for name, m := range missed {
+		n.enter(name, m.follow, m.op, scans)
 	}
 }
 
@@ -256,12 +322,12 @@ func (n *node) enter(name string, follow bool, op Op, scans *[]*scan) {
 	child, err := n.tree.add(n, name, full, follow)
 	switch {
 	case err == nil:
-		*scans = append(*scans, &scan{node: child, op: op, follow: follow})
+		*scans = append(*scans, &scan{node: child, op: op})
 	case vanished(err):
 		if n.missed == nil {
-			n.missed = map[string]scan{}
+			n.missed = map[string]missing{}
 		}
-		n.missed[name] = scan{op: op, follow: follow}
+		n.missed[name] = missing{op, follow}
 	case !errors.Is(err, errTwice):
 		n.tree.fail(full, err)
 	}
@@ -269,12 +335,18 @@ func (n *node) enter(name string, follow bool, op Op, scans *[]*scan) {
 
 // fail tells of a directory that can't be watched or read.
 func (t *tree) fail(full string, err error) {
-	err = failed(full, err)
-	if t.adding && !errors.Is(err, fs.ErrPermission) {
-		t.refused = err
-		return
+	e := Event{Op: Failed, Path: full, Directory: true, Err: failed(full, err)}
+	if t.adding {
+		if limited(e.Err) || full == t.root {
+			t.refused = e.Err
+			return
+		}
+		if t.failures++; t.failures > maxFailures {
+			t.failure = err
+			return
+		}
 	}
-	t.tell(Event{Op: Failed, Path: full, Directory: true, Err: err})
+	t.tell(e)
 }
 
 // tell queues an event for the handler, if it was asked for.
@@ -284,6 +356,7 @@ func (t *tree) tell(e Event) {
 		return
 	}
 	e.Root = t.root
+	e.Guessed = e.Guessed && e.Op.Has(Finished)
 	t.w.out = append(t.w.out, told{e, t})
 }
 

@@ -119,9 +119,7 @@ func TestWindow(t *testing.T) {
 			}
 		}},
 	} {
-		for source, ops := range map[string]filewatch.Op{
-			"fsnotify": sources["fsnotify"], "inotify": sources["inotify"], "renamed": renaming,
-		} {
+		for source, ops := range kinds {
 			t.Run(name+" "+source, func(t *testing.T) {
 				r := newRig(t, filewatch.Config{})
 				for _, dir := range c.before {

@@ -108,9 +108,13 @@ type FileID struct {
 type FileStatus struct {
 	ID        FileID
 	Changed   time.Time // when its inode was, by a rename too on most file systems
+	Links     uint32    // the names that it has
 	Directory bool
 	Link      bool // a symbolic one
+	Regular   bool
 }
+
+const statxMask = unix.STATX_TYPE | unix.STATX_NLINK | unix.STATX_INO | unix.STATX_CTIME | unix.STATX_BTIME
 
 // FileStat looks at a file; follow says whether at what a symbolic link stands for.
 func FileStat(path string, follow bool) (s FileStatus, err error) {
@@ -120,7 +124,7 @@ func FileStat(path string, follow bool) (s FileStatus, err error) {
 		flags = unix.AT_SYMLINK_NOFOLLOW
 	}
 	err = retry("statx", func() error {
-		return unix.Statx(unix.AT_FDCWD, path, flags, unix.STATX_TYPE|unix.STATX_INO|unix.STATX_CTIME|unix.STATX_BTIME, &x)
+		return unix.Statx(unix.AT_FDCWD, path, flags, statxMask, &x)
 	})
 	if err != nil {
 		return s, err
@@ -130,7 +134,8 @@ func FileStat(path string, follow bool) (s FileStatus, err error) {
 		s.ID.Birth = x.Btime
 	}
 	s.Changed = time.Unix(x.Ctime.Sec, int64(x.Ctime.Nsec))
-	s.Directory = x.Mode&unix.S_IFMT == unix.S_IFDIR
-	s.Link = x.Mode&unix.S_IFMT == unix.S_IFLNK
+	s.Links = x.Nlink
+	kind := x.Mode & unix.S_IFMT
+	s.Directory, s.Link, s.Regular = kind == unix.S_IFDIR, kind == unix.S_IFLNK, kind == unix.S_IFREG
 	return s, nil
 }
