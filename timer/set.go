@@ -38,12 +38,19 @@ type Set struct {
 // never is later than all moments of a set, which end after 146 years.
 const never = 1 << 62
 
+// DefaultSlack is the Slack of a Set that names none. Linux lets the sleeps of ordinary threads be as late as
+// that (PR_SET_TIMERSLACK), for the same reason: of a million timers many are due at about the same time.
+const DefaultSlack = 50 * time.Microsecond
+
 // NewSet adds an empty set of timers to a loop. Of the options, Slack is how much later than it is due each entry
-// may fire, and Rate counts each that fires, and now and then a callback that only sorts; Deadline and Want mean
+// may fire (zero: DefaultSlack; below 0: none), and Rate counts each that fires, and now and then a callback that only sorts; Deadline and Want mean
 // nothing here. Handle.SetBackground has no effect for long: the set changes that itself.
 func NewSet(loop *communicator.Communicator, o communicator.Options) (*Set, error) {
 	s := &Set{start: time.Now(), armed: never, light: o.Background}
 	o.Deadline, o.Background = time.Time{}, true
+	if o.Slack == 0 {
+		o.Slack = DefaultSlack
+	}
 	handle, err := loop.Add((*set)(s), o)
 	if err != nil {
 		return nil, err
