@@ -161,7 +161,8 @@ func (n *node) finished(full string, status *sys.FileStatus) (yes, guessed bool)
 		return true, false
 	}
 	// One who has opened it under another name closes it under that.
-	return err != nil || status.Links > 1, true
+	guess := err != nil || status.Links > 1
+	return guess, guess
 }
 
 // enter goes on with a directory in this one.
