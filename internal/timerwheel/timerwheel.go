@@ -12,10 +12,10 @@ package timerwheel
 import "math/bits"
 
 const (
-	tickBits  = 20 // a tick, which is a slot of level 0, is 2^20 ns: a little more than a millisecond
+	tickBits  = 22 // a tick, which is a slot of level 0, is 2^22 ns, some 4 ms: level 0 has what is due within a second
 	levelBits = 8
 	slots     = 1 << levelBits
-	levels    = 6 // 20 bits and 6 times 8 are all that an int64 has, so that no moment is too far away
+	levels    = 6 // 22 bits and 6 times 8 are more than an int64 has, so that no moment is too far away
 	slotMask  = slots - 1
 
 	piece = 1024 // nodes that one Pop may move from slot to slot: some 20 µs

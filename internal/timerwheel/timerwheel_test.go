@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	tick  = int64(1) << 20
+	tick  = int64(1) << 22
 	day   = int64(24 * 60 * 60 * 1e9)
 	never = math.MaxInt64
 )
