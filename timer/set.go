@@ -43,8 +43,9 @@ const never = 1 << 62
 const DefaultSlack = 50 * time.Microsecond
 
 // NewSet adds an empty set of timers to a loop. Of the options, Slack is how much later than it is due each entry
-// may fire (zero: DefaultSlack; below 0: none), and Rate counts each that fires, and now and then a callback that only sorts; Deadline and Want mean
-// nothing here. Handle.SetBackground has no effect for long: the set changes that itself.
+// may fire (zero: DefaultSlack; below 0: none), and Rate counts each that fires, and now and then a callback that
+// only sorts; Deadline and Want mean nothing here. Handle.SetBackground has no effect for long: the set changes
+// that itself.
 func NewSet(loop *communicator.Communicator, o communicator.Options) (*Set, error) {
 	s := &Set{start: time.Now(), armed: never, light: o.Background}
 	o.Deadline, o.Background = time.Time{}, true

@@ -50,7 +50,8 @@ type Event struct {
 	// State has more of a child that has exited or was killed, as the time that it used: UserTime, SystemTime,
 	// SysUsage. Nil for every other kind.
 	State *os.ProcessState
-	// Err says why it is not known how a child ended: ErrReaped, or what waiting for it has failed with. Nil for every other kind, and for a Gone of PID.
+	// Err says why it is not known how a child ended: ErrReaped, or what waiting for it has failed with. Nil for
+	// every other kind, and for a Gone of PID.
 	Err error
 }
 
