@@ -36,7 +36,7 @@ var lines = [][]string{
 
 // testOnly are the packages that only tests import; what they import
 // themselves is free.
-var testOnly = []string{"internal/conntest", "internal/fdtest", "internal/tlstest", "internal/layers", "internal/looptest", "internal/netnstest"}
+var testOnly = []string{"tools/internal/tooltest", "internal/conntest", "internal/fdtest", "internal/tlstest", "internal/layers", "internal/looptest", "internal/netnstest"}
 
 // apart are pairs that mustn't meet though their lines would let them: the
 // loop knows nothing of messages, so that either is of use without the other.
@@ -54,7 +54,7 @@ var thirdParty = map[string][]string{
 	"github.com/fsnotify/fsnotify":    {"connection/filewatch"},
 	"golang.org/x/net/nettest":        {"internal/conntest"},
 	"github.com/google/go-cmp/cmp":    {"internal/conntest"},
-	"github.com/rogpeppe/go-internal": {},
+	"github.com/rogpeppe/go-internal": {"tools/internal/tooltest"},
 }
 
 // syscallNames are the names of package syscall that may be used outside

@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+var (
+	errNegative = errors.New("negative")
+	errNoTime   = errors.New("not a time: seconds, such as 5 or 0.5, or with a unit, such as 500ms, 2m or 1h")
+)
+
+// seconds is a duration as an option.
+type seconds time.Duration
+
+// Seconds is the value of an option that is a span of time, in seconds, as in 5 and 0.5, or with a unit as
+// time.ParseDuration reads it. It isn't negative. What p points to is the default.
+func Seconds(p *time.Duration) pflag.Value { return (*seconds)(p) }
+
+func (s *seconds) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		number, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(number) || number > float64(math.MaxInt64/int64(time.Second)) {
+			return errNoTime
+		}
+		if number < 0 {
+			return errNegative
+		}
+		d = time.Duration(math.Round(number * float64(time.Second)))
+	}
+	if d < 0 {
+		return errNegative
+	}
+	*s = seconds(d)
+	return nil
+}
+
+func (s *seconds) String() string { return time.Duration(*s).String() }
+
+func (s *seconds) Type() string { return "seconds" }
+
+// IsTerminal tells whether what is written to w may be seen by a terminal: any character device.
+func IsTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// ErrQuote is the error of Words for a quote without its end.
+var ErrQuote = errors.New("a quote has no end")
+
+// Words splits text at white space, as a shell does: single and double quotes hold words together, and a backslash
+// takes the character after it as it is, except in single quotes. Nothing is expanded.
+func Words(text string) (words []string, err error) {
+	const none = rune(0)
+	var word strings.Builder
+	inWord, quote, escaped := false, none, false
+	for _, r := range text {
+		switch {
+		case escaped:
+			word.WriteRune(r)
+			escaped = false
+		case r == '\\' && quote != '\'':
+			inWord, escaped = true, true
+		case quote != none:
+			if r == quote {
+				quote = none
+			} else {
+				word.WriteRune(r)
+			}
+		case r == '\'' || r == '"':
+			inWord, quote = true, r
+		case strings.ContainsRune(" \t\n\r\v\f", r):
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+				inWord = false
+			}
+		default:
+			inWord = true
+			word.WriteRune(r)
+		}
+	}
+	if quote != none || escaped {
+		return nil, ErrQuote
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	return words, nil
+}
