@@ -6,24 +6,30 @@
 //	go run ./tools/ed-signal --type tcp --host 127.0.0.1:4040 --reply HELP
 //
 // It answers the default commands (HELP lists them; STATUS shows what its loop is doing), PING with PONG and the same
-// parameters, and SUM with TOTAL and the sum of its parameters. STOP, SIGINT and SIGTERM end it. Each flag can be
-// repeated; it prints a line for each address once it listens, such as "listening tcp
-// 127.0.0.1:4040".
+// parameters, and SUM with TOTAL and the sum of its parameters. STOP, SIGINT and SIGTERM end it. The flags for addresses
+// can be repeated; it prints a line for each address once it listens, such as "listening tcp 127.0.0.1:4040".
+//
+// With --log-file it logs to a file, which it opens again on LOG_ROTATE. That can come to any of its addresses, or with
+// --log-rotate to one of its own, where nobody can stop the service. examples/systemd has a unit for systemd, and what
+// logrotate has to be told.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/communicator/inspect"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/connection/logrotate"
 	"github.com/eventdispatcher-go/eventdispatcher/connection/notify"
 	"github.com/eventdispatcher-go/eventdispatcher/connection/signals"
 	"github.com/eventdispatcher-go/eventdispatcher/dispatcher"
@@ -35,8 +41,9 @@ import (
 )
 
 type options struct {
-	name, definitions string
-	tcps, udps, paths []string
+	name, definitions  string
+	logFile, logRotate string
+	tcps, udps, paths  []string
 }
 
 // patience is how long connections may take to deliver what they hold when the service ends.
@@ -49,6 +56,8 @@ func main() {
 	pflag.StringArrayVar(&o.tcps, "tcp", nil, "listen on TCP at `ADDRESS`")
 	pflag.StringArrayVar(&o.udps, "udp", nil, "listen on UDP at `ADDRESS`")
 	pflag.StringArrayVar(&o.paths, "unix", nil, "listen on a Unix stream socket at `PATH`")
+	pflag.StringVar(&o.logFile, "log-file", "", "log to `FILE` instead of the standard error")
+	pflag.StringVar(&o.logRotate, "log-rotate", "", "take LOG_ROTATE, but not STOP, at `ADDRESS`: UDP, or a path")
 	pflag.Parse()
 	if len(o.tcps)+len(o.udps)+len(o.paths) == 0 {
 		o.tcps, o.udps = []string{"127.0.0.1:4040"}, []string{"127.0.0.1:4041"}
@@ -72,15 +81,20 @@ func run(o options) error {
 		return err
 	}
 	defer loop.Close()
+	reopenLogs, err := startLog(loop, o)
+	if err != nil {
+		return err
+	}
 
 	mux := dispatcher.New(dispatcher.Config{Definitions: definitions})
 	mux.HandleFunc("PING", ping)
 	mux.HandleFunc("SUM", sum)
-	err = mux.AddDefaults(dispatcher.Service{Name: o.name, Status: inspect.Status(loop), Stop: func(quitting bool) {
+	stop := func(quitting bool) {
 		if !quitting { // a client that goes away sends QUITTING
 			loop.Shutdown(patience)
 		}
-	}})
+	}
+	err = mux.AddDefaults(dispatcher.Service{Name: o.name, Status: inspect.Status(loop), ReopenLogs: reopenLogs, Stop: stop})
 	if err != nil {
 		return err
 	}
@@ -98,6 +112,29 @@ func run(o options) error {
 		fmt.Println("listening", addr.Network(), addr)
 	}
 	return loop.Run(context.Background())
+}
+
+// startLog sends the log to a file, if there is to be one, and returns what opens that again.
+func startLog(loop *communicator.Communicator, o options) (reopen func() error, err error) {
+	if o.logFile == "" && o.logRotate != "" {
+		return nil, errors.New("--log-rotate needs a --log-file")
+	}
+	if o.logFile == "" {
+		return nil, nil // LOG_ROTATE does nothing
+	}
+	file, err := logrotate.Open(o.logFile, logrotate.FileConfig{})
+	if err != nil {
+		return nil, err
+	}
+	logrus.SetOutput(file)
+	if o.logRotate != "" {
+		socket, err := logrotate.Listen(loop, o.logRotate, file.Reopen, logrotate.Config{})
+		if err != nil {
+			return nil, err
+		}
+		fmt.Println("listening log-rotate", socket.Addr())
+	}
+	return file.Reopen, nil
 }
 
 // tellManager says to systemd, if that has started the service, when it is ready, alive and stopping.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,6 +30,7 @@ func TestService(t *testing.T) {
 	t.Run("Commands", func(t *testing.T) { testCommands(t, program) })
 	t.Run("Ends", func(t *testing.T) { testEnds(t, program) })
 	t.Run("Refuses", func(t *testing.T) { testRefuses(t, program) })
+	t.Run("Log", func(t *testing.T) { testLog(t, program) })
 }
 
 func build(t *testing.T) (program string) {
@@ -48,12 +50,13 @@ type process struct {
 	log   *strings.Builder
 }
 
-// begin runs the program on all transports and waits until it listens.
-func begin(tb testing.TB, program string) *process {
+// begin runs the program on all transports, with further arguments, and waits until it listens.
+func begin(tb testing.TB, program string, args ...string) *process {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "s")
 	p := &process{tb: tb, addrs: map[string]string{}, log: &strings.Builder{}}
-	p.Cmd = exec.Command(program, "--name", "demo", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--unix", path)
+	args = append([]string{"--name", "demo", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--unix", path}, args...)
+	p.Cmd = exec.Command(program, args...)
 	p.Stderr = p.log
 	stdout, err := p.StdoutPipe()
 	if err == nil {
@@ -67,14 +70,18 @@ func begin(tb testing.TB, program string) *process {
 		_ = p.Wait()
 	})
 	lines := bufio.NewScanner(stdout)
-	for len(p.addrs) < 3 && lines.Scan() {
+	want := 3
+	if slices.Contains(args, "--log-rotate") {
+		want++
+	}
+	for len(p.addrs) < want && lines.Scan() {
 		var network, addr string
 		if _, err := fmt.Sscanf(lines.Text(), "listening %s %s", &network, &addr); err != nil {
 			tb.Fatalf("it printed %q", lines.Text())
 		}
 		p.addrs[network] = addr
 	}
-	if len(p.addrs) < 3 || p.addrs["unix"] != path {
+	if len(p.addrs) < want || p.addrs["unix"] != path {
 		tb.Fatalf("it listens at %v", p.addrs)
 	}
 	return p
@@ -83,7 +90,16 @@ func begin(tb testing.TB, program string) *process {
 // connect makes a connection over a transport.
 func (p *process) connect(network string) net.Conn {
 	p.tb.Helper()
-	conn, err := net.Dial(network, p.addrs[network])
+	return p.dial(network, p.addrs[network])
+}
+
+func (p *process) dial(network, address string) net.Conn {
+	p.tb.Helper()
+	var dialer net.Dialer
+	if network == "unixgram" { // where the answers go
+		dialer.LocalAddr = &net.UnixAddr{Net: network, Name: filepath.Join(p.tb.TempDir(), "c")}
+	}
+	conn, err := dialer.Dial(network, address)
 	if err != nil {
 		p.tb.Fatal(err)
 	}
@@ -215,11 +231,64 @@ func testRefuses(t *testing.T, program string) {
 	p := begin(t, program)
 	for _, args := range [][]string{
 		{"--tcp", p.addrs["tcp"]}, {"--udp", p.addrs["udp"]}, {"--unix", p.addrs["unix"]}, {"--tcp", "nonsense"}, {"--name", "not a name"},
+		{"--log-file", filepath.Join(t.TempDir(), "no", "log")}, {"--log-rotate", "127.0.0.1:0"},
+		{"--log-file", os.DevNull, "--log-rotate", "nonsense"},
 	} {
 		cmd := exec.Command(program, args...)
 		out, err := cmd.CombinedOutput()
 		if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "service: ") || strings.Count(string(out), "\n") != 1 {
 			t.Errorf("%q: %v, printed %q", args, err, out)
 		}
+	}
+}
+
+// testLog renames the log file and has it opened again: what is logged then stands in the new one.
+func testLog(t *testing.T, program string) {
+	for network, address := range map[string]string{
+		"udp": "127.0.0.1:0", "unixgram": filepath.Join(t.TempDir(), "log.sock"), "none of its own": "",
+	} {
+		t.Run(network, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "log")
+			args := []string{"--log-file", file}
+			if address != "" {
+				args = append(args, "--log-rotate", address)
+			}
+			p := begin(t, program, args...)
+			service := p.connect("tcp")
+			rotation := service
+			if address != "" {
+				rotation = p.dial(network, p.addrs["log-rotate"])
+			}
+			holds := func(name, what string) {
+				t.Helper()
+				if text, err := os.ReadFile(name); strings.Count(string(text), "\n") != 1 || !strings.Contains(string(text), what) {
+					t.Errorf("%s holds %q, %v, want %q", name, text, err, what)
+				}
+			}
+			ask(t, service, "RESTART\nPING") // which is answered when the first was logged
+			holds(file, `msg="told to restart"`)
+
+			old := file + ".1"
+			if err := os.Rename(file, old); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Fprintln(rotation, "LOG_ROTATE"); err != nil {
+				t.Fatal(err)
+			}
+			ask(t, rotation, "ALIVE") // which is answered when the file was opened
+			ask(t, service, "QUITTING\nPING")
+			holds(file, `msg="a peer is quitting"`)
+			holds(old, `msg="told to restart"`)
+
+			_ = service.Close() // or it would be waited for
+			_ = p.Process.Signal(syscall.SIGTERM)
+			p.end()
+			if _, err := os.Lstat(address); err == nil {
+				t.Error("the file of --log-rotate is still there")
+			}
+			if p.log.Len() > 0 {
+				t.Errorf("it printed %s", p.log)
+			}
+		})
 	}
 }

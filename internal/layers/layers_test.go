@@ -29,7 +29,7 @@ var lines = [][]string{
 	{"communicator/inspect"},
 	{"connection"},
 	{"tcp", "udp", "unixsock", "fifo", "shmconn"},
-	{"connection/command"},
+	{"connection/command", "connection/logrotate"},
 	{"tools/internal/..."},
 	{"tools/...", "examples/..."},
 }
