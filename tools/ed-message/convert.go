@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 )
 
 const (
@@ -20,55 +21,61 @@ const (
 	bufferSize = 64 * 1024
 )
 
-// errBadLine ends the work at a line that has been reported.
-var errBadLine = errors.New("bad line")
+// lineError is a line that is bad.
+type lineError struct {
+	file   string
+	number int
+	err    error
+}
+
+func (e *lineError) Error() string {
+	return fmt.Sprintf("%s:%d: %s", e.file, e.number, strings.TrimPrefix(e.err.Error(), "message: "))
+}
+
+func (e *lineError) Unwrap() error { return e.err }
+
+// placed tells errors that begin with the file and the line.
+func placed(err error) bool {
+	line := (*lineError)(nil)
+	return errors.As(err, &line)
+}
 
 // converter reads messages and writes them in the form that the options ask for.
 type converter struct {
 	options
+	tool   *cli.Tool
 	parser message.Parser
-	stdin  io.Reader
 	lines  lineReader
 	// out keeps the first error of writing and returns it ever after. Hence it need not be told from an
 	// error of reading: a flush tells.
-	out    *bufio.Writer
-	stderr io.Writer
-	line   []byte // to be written
-	failed bool   // something was reported
+	out  *bufio.Writer
+	line []byte // to be written
 }
 
-func newConverter(o options, stdin io.Reader, stdout, stderr io.Writer) *converter {
+func newConverter(o options, tool *cli.Tool) *converter {
 	return &converter{
 		options: o,
+		tool:    tool,
 		parser:  message.Parser{Form: o.from, Lenient: o.lenient},
-		stdin:   stdin,
 		lines:   lineReader{r: bufio.NewReaderSize(nil, bufferSize), max: message.DefaultMaxSize},
-		out:     bufio.NewWriterSize(stdout, bufferSize),
-		stderr:  stderr,
+		out:     bufio.NewWriterSize(tool.Stdout, bufferSize),
 	}
 }
 
-// convert reads the files, reports what is wrong with them and returns whether nothing was.
-func (c *converter) convert(files []string) bool {
+// convert reads the files. It returns what ended the work, and has reported what didn't.
+func (c *converter) convert(files []string) error {
 	for _, name := range files {
+		c.tool.Log.WithField("file", name).Debug("reading messages")
 		err := c.file(name)
 		if broken := c.out.Flush(); broken != nil {
-			c.report("ed-message: %v", writeError(broken))
-			return false
-		}
-		if err != nil && !errors.Is(err, errBadLine) {
-			c.report("ed-message: %v", err)
+			return writeError(broken)
 		}
 		if err != nil && !c.keepGoing {
-			return false
+			return err
 		}
+		c.tool.Report(err)
 	}
-	return !c.failed
-}
-
-func (c *converter) report(format string, args ...any) {
-	c.failed = true
-	_, _ = fmt.Fprintf(c.stderr, format+"\n", args...) // there is no other place to tell
+	return nil
 }
 
 // writeError says that it was the output that failed. The name of the file is no help: the user gave none.
@@ -82,7 +89,7 @@ func writeError(err error) error {
 // file converts what is in a file.
 func (c *converter) file(name string) error {
 	if name == stdinFile {
-		return c.read(stdinName, c.stdin)
+		return c.read(stdinName, c.tool.Stdin)
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -92,7 +99,7 @@ func (c *converter) file(name string) error {
 	return c.read(name, f)
 }
 
-// read converts what is in r. The error is errBadLine or that of r or of the output.
+// read converts what is in r. The error is a *lineError, or that of r or of the output.
 func (c *converter) read(name string, r io.Reader) error {
 	c.lines.reset(flushing{r, c.out})
 	for number := 1; ; number++ {
@@ -104,14 +111,15 @@ func (c *converter) read(name string, r io.Reader) error {
 			return err
 		}
 		if err := c.message(line); err != nil {
+			err = &lineError{name, number, err}
+			if !c.keepGoing {
+				return err
+			}
 			// What was converted comes first, also where both outputs are one.
 			if err := c.out.Flush(); err != nil {
 				return err
 			}
-			c.report("%s:%d: %s", name, number, strings.TrimPrefix(err.Error(), "message: "))
-			if !c.keepGoing {
-				return errBadLine
-			}
+			c.tool.Report(err)
 			c.line = c.line[:0]
 		}
 		if c.check {

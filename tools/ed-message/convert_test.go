@@ -11,6 +11,7 @@ import (
 	"testing/iotest"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 )
 
 const (
@@ -292,7 +293,7 @@ func BenchmarkConvert(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				_, _ = in.Seek(0, io.SeekStart)
-				if status := run(nil, in, io.Discard, io.Discard); status != 0 {
+				if status := run(cli.Env{Stdin: in, Stdout: io.Discard, Stderr: io.Discard}); status != 0 {
 					b.Fatal(status)
 				}
 			}

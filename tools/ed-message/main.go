@@ -1,7 +1,7 @@
 // Command ed-message converts messages between their two forms, text and JSON, and checks them: logs, recordings
 // and test data, in files or in a pipeline.
 //
-//	ed-message [--from auto|text|json] [--to text|json] [--lenient] [--numbers] [--check] [--keep-going] [FILE...]
+//	ed-message [options] [FILE...]
 //
 // It reads messages, one a line, from the files one after the other, from the standard input where a FILE is -
 // or when there is none, and writes each as one line to the standard output:
@@ -55,60 +55,37 @@
 //	1  when a line was bad, a file couldn't be read, or the output couldn't be written
 //	2  when the command line is wrong
 //
+// The manual page is doc/man/ed-message.1. The C++ library has no such tool.
+//
 // To read and write messages in a Go program use package message.
 package main
 
 import (
-	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
+
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 )
 
 func main() {
 	// A reader that went away is an error of the write, with a word on the standard error.
 	signal.Ignore(syscall.SIGPIPE)
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(cli.System()))
 }
-
-// The exit statuses.
-const (
-	statusGood  = 0
-	statusBad   = 1
-	statusUsage = 2
-)
 
 // run is the whole program. It returns the exit status.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	o, err := parseOptions(args)
-	switch {
-	case err != nil:
-		_, _ = fmt.Fprintf(stderr, "ed-message: %v; see ed-message --help\n", err)
-		return statusUsage
-	case o.help:
-		_, err = io.WriteString(stdout, o.usage)
-	case o.version:
-		_, err = fmt.Fprintln(stdout, version())
-	default:
-		if newConverter(o, stdin, stdout, stderr).convert(o.files) {
-			return statusGood
+func run(env cli.Env) int {
+	tool := cli.New(cli.Config{Name: "ed-message", Help: help, Placed: placed}, env)
+	read := addOptions(tool)
+	return tool.Run(func(files []string) error {
+		o, err := read()
+		if err != nil {
+			return err
 		}
-		return statusBad
-	}
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "ed-message: %v\n", writeError(err))
-		return statusBad
-	}
-	return statusGood
-}
-
-// version returns the version of the module this program was built from, "(devel)" outside of one.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
+		if len(files) == 0 {
+			files = []string{stdinFile}
+		}
+		return newConverter(o, tool).convert(files)
+	})
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -17,22 +15,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 )
 
-// asProgram in the environment makes the test binary ed-message.
-const asProgram = "ED_MESSAGE_TEST_AS_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-	}
-	fdtest.Main(m)
-}
+func TestMain(m *testing.M) { fdtest.Main(m) }
 
 // runHere runs the program.
 func runHere(stdin io.Reader, args ...string) (status int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	status = run(args, stdin, &out, &err)
+	status = run(cli.Env{Args: args, Stdin: stdin, Stdout: &out, Stderr: &err})
 	return status, out.String(), err.String()
 }
 
@@ -207,13 +198,13 @@ func TestWriteErrors(t *testing.T) {
 		{"PING\nping\n", nil, full(t), noSpace}, // of the bad line there is nothing to say: nobody gets the good one
 		{"PING\nping\nPING\n", []string{"--keep-going"}, full(t), noSpace},
 		{"PING\n", nil, brokenPipe(t), "ed-message: write: broken pipe\n"},
-		{"", []string{"--help"}, full(t), noSpace},
-		{"", []string{"--version"}, full(t), noSpace},
+		{"", []string{"--help"}, full(t), "ed-message: write /dev/full: no space left on device\n"},
+		{"", []string{"--version"}, full(t), "ed-message: write /dev/full: no space left on device\n"},
 		{"PING\n", nil, shortWriter{}, "ed-message: write: short write\n"},
 		{"PING\n", []string{"--check"}, full(t), ""},
 	} {
 		var stderr bytes.Buffer
-		status := run(tt.args, strings.NewReader(tt.stdin), tt.stdout, &stderr)
+		status := run(cli.Env{Args: tt.args, Stdin: strings.NewReader(tt.stdin), Stdout: tt.stdout, Stderr: &stderr})
 		if wantStatus := min(len(tt.want), 1); status != wantStatus || stderr.String() != tt.want {
 			t.Errorf("%.20q %q: got %d, %q, want %d, %q", tt.stdin, tt.args, status, &stderr, wantStatus, tt.want)
 		}
@@ -223,7 +214,7 @@ func TestWriteErrors(t *testing.T) {
 // TestWriteErrorEndsReading: nothing more is read once nothing can be written.
 func TestWriteErrorEndsReading(t *testing.T) {
 	var stderr bytes.Buffer
-	status := run([]string{"--keep-going"}, endless("PING\n"), full(t), &stderr)
+	status := run(cli.Env{Args: []string{"--keep-going"}, Stdin: endless("PING\n"), Stdout: full(t), Stderr: &stderr})
 	if status != 1 || stderr.String() != "ed-message: write: no space left on device\n" {
 		t.Errorf("got %d, %q", status, &stderr)
 	}
@@ -284,7 +275,7 @@ func TestFlush(t *testing.T) {
 	defer stuck.Stop()
 	ended := make(chan int)
 	go func() {
-		status := run([]string{"--keep-going"}, inR, outW, errW)
+		status := run(cli.Env{Args: []string{"--keep-going"}, Stdin: inR, Stdout: outW, Stderr: errW})
 		_, _ = outW.Close(), errW.Close()
 		ended <- status
 	}()
@@ -346,46 +337,12 @@ func TestBadLineEndsAtOnce(t *testing.T) {
 	}
 }
 
-// TestProgram runs main, with descriptors as a shell hands them out.
-func TestProgram(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "messages")
-	if err := os.WriteFile(file, []byte("PING a=1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var printed bytes.Buffer
-	for _, tt := range []struct {
-		args           []string
-		stdout         io.Writer
-		status         int
-		output, stderr string
-	}{
-		{[]string{file}, &printed, 0, `{"command":"PING","parameters":{"a":"1"}}` + "\n", ""},
-		{[]string{"--to", "xml"}, &printed, 2, "", "ed-message: --to: \"xml\" is neither text nor json; see ed-message --help\n"},
-		{[]string{file}, full(t), 1, "", "ed-message: write: no space left on device\n"},
-		{[]string{file}, brokenPipe(t), 1, "", "ed-message: write: broken pipe\n"}, // no death by SIGPIPE
-	} {
-		printed.Reset()
-		var stderr bytes.Buffer
-		cmd := exec.Command(self, tt.args...)
-		cmd.Env = append(os.Environ(), asProgram+"=1")
-		cmd.Stdout, cmd.Stderr = tt.stdout, &stderr
-		err := cmd.Run()
-		if status := cmd.ProcessState.ExitCode(); status != tt.status || printed.String() != tt.output || stderr.String() != tt.stderr {
-			t.Errorf("%q: %v, %d, %q, %q", tt.args, err, status, &printed, &stderr)
-		}
-	}
-}
-
 func Example() {
 	in := strings.NewReader("<web1:frontend db1:store/FETCH_USER id=42;fields=\"name;mail\"\n")
-	fmt.Println(run(nil, in, os.Stdout, os.Stderr))
+	fmt.Println(run(cli.Env{Stdin: in, Stdout: os.Stdout, Stderr: os.Stderr}))
 
 	in = strings.NewReader(`{"service":"store","command":"FETCH_USER","parameters":{"id":42}}` + "\n")
-	fmt.Println(run(nil, in, os.Stdout, os.Stderr))
+	fmt.Println(run(cli.Env{Stdin: in, Stdout: os.Stdout, Stderr: os.Stderr}))
 	// Output:
 	// {"sent-from-server":"web1","sent-from-service":"frontend","server":"db1","service":"store","command":"FETCH_USER","parameters":{"fields":"name;mail","id":"42"}}
 	// 0

@@ -1,7 +1,7 @@
 // Command verify-message-definitions says what is wrong with the files that define the parameters of messages, before
 // the service that loads them does.
 //
-//	verify-message-definitions [-v] [-p PATH] NAME...|FILE.conf...
+//	verify-message-definitions [options] NAME...|FILE.conf...
 //
 //	verify-message-definitions definitions/*.conf
 //	verify-message-definitions --verbose --path-to-message-definitions definitions:/usr/share/demo/messages FETCH_USER ALIVE
@@ -37,6 +37,9 @@
 //	1  when something was wrong, a file couldn't be read, or none was named
 //	2  when an option is wrong
 //
+// The manual page, doc/man/verify-message-definitions.1, lists the options, and what differs from the tool of the same
+// name of the C++ library.
+//
 // It doesn't check messages: a service does, with definition.Load and the Definitions of its dispatcher. A program or
 // a test that has to check files calls definition.ReadFile itself.
 package main
@@ -44,13 +47,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message/definition"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 )
 
 const (
@@ -58,99 +60,65 @@ const (
 	extension = ".conf"
 )
 
-// The exit statuses.
-const (
-	statusGood  = 0
-	statusBad   = 1
-	statusUsage = 2
-)
+// errNoName has the text and the exit status of the C++ tool.
+var errNoName = errors.New("error: at least one message name needs to be specified.") //nolint:revive,staticcheck // recorded
 
-func main() {
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { os.Exit(run(cli.System())) }
 
 // run is the whole program. It returns the exit status.
-func run(args []string, stdout, stderr io.Writer) int {
-	o, err := parseOptions(args)
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "%s: %v; see %s --help\n", program, err, program)
-		return statusUsage
-	}
-	switch {
-	case o.help:
-		_, err = io.WriteString(stdout, o.usage)
-	case o.version:
-		_, err = fmt.Fprintln(stdout, version())
-	case len(o.names) == 0:
-		_, _ = fmt.Fprintf(stderr, "%s: error: at least one message name needs to be specified.\n", program)
-		return statusBad
-	default:
-		return verify(o, stdout, stderr)
-	}
-	if err != nil {
-		report(stderr, err)
-		return statusBad
-	}
-	return statusGood
+func run(env cli.Env) int {
+	tool := cli.New(cli.Config{Name: program, Help: help, Variable: "VERIFY_MESSAGE_DEFINITIONS", Placed: placed}, env)
+	o := addOptions(tool)
+	return tool.Run(func(args []string) error {
+		names := append(o.commands, args...)
+		if len(names) == 0 {
+			return errNoName
+		}
+		for _, name := range names {
+			verify(tool, o, name)
+		}
+		return nil
+	})
 }
 
-// verify checks all definitions, whatever is wrong with the ones before.
-func verify(o options, stdout, stderr io.Writer) (status int) {
-	for _, name := range o.names {
-		if o.verbose {
-			command := strings.TrimSuffix(filepath.Base(name), extension)
-			if _, err := fmt.Fprintf(stdout, "--- command: %s ---\n", command); err != nil {
-				report(stderr, err)
-				status = statusBad
-			}
-		}
-		d, err := read(o.path, name)
-		if err != nil {
-			report(stderr, err)
-			status = statusBad
-			continue
-		}
-		for _, key := range d.Ignored {
-			report(stderr, key)
-			status = statusBad
+// verify checks a definition, and reports what is wrong.
+func verify(tool *cli.Tool, o *options, name string) {
+	if o.verbose {
+		command := strings.TrimSuffix(filepath.Base(name), extension)
+		if _, err := fmt.Fprintf(tool.Stdout, "--- command: %s ---\n", command); err != nil {
+			tool.Report(err)
+			o.verbose = false // once is enough; the definitions are read nevertheless
 		}
 	}
-	return status
-}
-
-// read reads the definition of an argument.
-func read(path, name string) (*definition.Definition, error) {
 	if !strings.HasSuffix(name, extension) && !strings.ContainsRune(name, '/') {
-		file, err := definition.Find(path, name)
+		file, err := definition.Find(o.path, name)
 		if err != nil {
-			return nil, err
+			tool.Report(plain(err))
+			return
 		}
 		name = file
 	}
-	return definition.ReadFile(name)
-}
-
-// report prints an error, and each of joined ones, in a line of its own.
-func report(stderr io.Writer, err error) {
-	all := []error{err}
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		all = joined.Unwrap()
+	tool.Log.WithField("file", name).Debug("reading a definition")
+	d, err := definition.ReadFile(name)
+	if err != nil {
+		tool.Report(plain(err))
+		return
 	}
-	for _, err := range all {
-		line := err.Error()
-		if file := (*definition.FileError)(nil); !errors.As(err, &file) {
-			line = program + ": " + strings.TrimPrefix(line, "definition: ")
-		}
-		_, _ = fmt.Fprintln(stderr, line)
+	for _, key := range d.Ignored {
+		tool.Report(key)
 	}
 }
 
-// version returns the version of the module this program was built from, "(devel)" outside of one.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
+// placed tells errors that begin with the file and the line.
+func placed(err error) bool {
+	file := (*definition.FileError)(nil)
+	return errors.As(err, &file)
+}
+
+// plain takes the name of the package off an error that has it in front: the name of the tool says it.
+func plain(err error) error {
+	if text, found := strings.CutPrefix(err.Error(), "definition: "); found {
+		return errors.New(text)
 	}
-	return info.Main.Version
+	return err
 }

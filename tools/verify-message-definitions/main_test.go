@@ -10,12 +10,19 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 )
+
+func TestMain(m *testing.M) { fdtest.Main(m) }
+
+func noVariables(string) string { return "" }
 
 // runHere runs the program.
 func runHere(args ...string) (status int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	status = run(args, &out, &err)
+	status = run(cli.Env{Args: args, Getenv: noVariables, Stdout: &out, Stderr: &err})
 	return status, out.String(), err.String()
 }
 
@@ -29,58 +36,6 @@ func folder(t *testing.T, files map[string]string) string {
 		}
 	}
 	return dir
-}
-
-// TestRecorded runs what was recorded of the C++ tool: the same arguments, the same exit status and standard output.
-// Its standard error is here where we print the same.
-func TestRecorded(t *testing.T) {
-	const (
-		path    = "--path-to-message-definitions"
-		builtIn = "../../message/definition/messages"
-		missing = "a file that is missing is an error"
-		ignored = "keys outside sections are an error"
-	)
-	bad := folder(t, map[string]string{
-		"BAD_TYPE.conf":   "[a]\ntype=float\n",
-		"BAD_FLAG.conf":   "[a]\nflags=mandatory\n",
-		"NO_SECTION.conf": "type=integer\nflags=required\n",
-	})
-	for _, tt := range []struct {
-		args       []string
-		status     int
-		stdout     string
-		stderr     string // where it is the same
-		difference string // the reason why the exit status is 1 here
-	}{
-		{args: []string{path, builtIn, builtIn + "/ALIVE.conf", builtIn + "/HELP.conf"}},
-		{args: []string{"--verbose", path, builtIn, "ALIVE", "STOP"}, stdout: "--- command: ALIVE ---\n--- command: STOP ---\n"},
-		{args: []string{path, builtIn, "NOT_THERE"}, difference: missing},
-		{args: []string{path, builtIn, "lowercase", "a-b"}, status: 1},
-		{
-			args: []string{path, builtIn}, status: 1,
-			stderr: "verify-message-definitions: error: at least one message name needs to be specified.\n",
-		},
-		{args: []string{path, bad, "BAD_TYPE"}, status: 1},
-		{args: []string{path, bad, "BAD_FLAG"}, status: 1},
-		{args: []string{path, bad, "NO_SECTION"}, difference: ignored},
-		{args: []string{path, "", "ALIVE"}, status: 1},
-		{args: []string{"ALIVE"}, difference: missing},
-	} {
-		if _, err := os.Stat(filepath.Join(defaultPath, "ALIVE.conf")); err == nil && len(tt.args) == 1 {
-			continue // the C++ library is installed
-		}
-		status, stdout, stderr := runHere(tt.args...)
-		want := tt.status
-		if tt.difference != "" {
-			want = statusBad
-		}
-		if status != want || stdout != tt.stdout || (stderr == "") != (want == statusGood) {
-			t.Errorf("%q: got %d, %q, %q, want %d, %q", tt.args, status, stdout, stderr, want, tt.stdout)
-		}
-		if tt.stderr != "" && stderr != tt.stderr {
-			t.Errorf("%q: got %q, want %q", tt.args, stderr, tt.stderr)
-		}
-	}
 }
 
 func TestVerify(t *testing.T) {
@@ -121,7 +76,10 @@ func TestVerify(t *testing.T) {
 				"1/BOTH.conf:2: both required and forbidden\n",
 		},
 		{"1/a-b.conf", 1, "", "1/a-b.conf: \"a-b\" is not the name of a command\n"},
-		{"-c -p 2 BAD", 0, "", ""}, // as the C++ tool has it
+		{"-c GOOD -p 1", 0, "", ""},
+		{"-v -p 1 -c GOOD --commands 1/GOOD.conf", 0, "--- command: GOOD ---\n--- command: GOOD ---\n", ""},
+		{"-v -p 1:2 MORE -c GOOD 1/GOOD.conf", 1, "--- command: GOOD ---\n--- command: MORE ---\n--- command: GOOD ---\n",
+			"2/MORE.conf:1: neither [parameter] nor key=value nor a comment\n"},
 		{"1/NONE.conf", 1, "", "verify-message-definitions: stat 1/NONE.conf: no such file or directory\n"},
 		{"1/", 1, "", "1/: not a regular file\n"},
 		{"-p 1 good", 1, "", "verify-message-definitions: message: command \"good\": not a command: capital letters, digits and underscores, " +
@@ -151,7 +109,7 @@ func TestFilesOfThisFolder(t *testing.T) {
 	t.Chdir(folder(t, map[string]string{"GOOD.conf": "", "BAD.conf": "[a]\n"}))
 	status, stdout, stderr := runHere("-p", "nowhere", "GOOD.conf", "./BAD.conf")
 	const want = "./BAD.conf:1: section \"a\" has no key: the C++ library ignores it; add a type or flags\n"
-	if status != statusBad || stdout != "" || stderr != want {
+	if status != cli.StatusBad || stdout != "" || stderr != want {
 		t.Errorf("got %d, %q, %q", status, stdout, stderr)
 	}
 }
@@ -167,7 +125,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"ALIVE", "--verbose=often"}, "often"},
 	} {
 		status, stdout, stderr := runHere(tt.args...)
-		if status != statusUsage || stdout != "" || !strings.Contains(stderr, tt.want) ||
+		if status != cli.StatusUsage || stdout != "" || !strings.Contains(stderr, tt.want) ||
 			!strings.HasPrefix(stderr, "verify-message-definitions: ") ||
 			!strings.HasSuffix(stderr, "; see verify-message-definitions --help\n") {
 			t.Errorf("%q: got %d, %q, %q, want %s", tt.args, status, stdout, stderr, tt.want)
@@ -175,7 +133,7 @@ func TestUsageErrors(t *testing.T) {
 	}
 	for _, args := range [][]string{{}, {"-v"}, {"--"}} {
 		status, stdout, stderr := runHere(args...)
-		if status != statusBad || stdout != "" || !strings.Contains(stderr, "at least one message name") {
+		if status != cli.StatusBad || stdout != "" || !strings.Contains(stderr, "at least one message name") {
 			t.Errorf("%q: got %d, %q, %q", args, status, stdout, stderr)
 		}
 	}
@@ -196,10 +154,11 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("the disk is full"
 // TestOutputThatCanNotBeWritten: the definitions are read nevertheless.
 func TestOutputThatCanNotBeWritten(t *testing.T) {
 	bad := filepath.Join(folder(t, map[string]string{"BAD.conf": "[a]\n"}), "BAD.conf")
-	for _, args := range [][]string{{"-v", bad}, {"--help"}, {"--version"}} {
+	for _, args := range [][]string{{"-v", bad, bad}, {"--help"}, {"--version"}} {
 		var stderr bytes.Buffer
-		status := run(args, full{}, &stderr)
-		if status != statusBad || !strings.HasPrefix(stderr.String(), "verify-message-definitions: the disk is full\n") {
+		status := run(cli.Env{Args: args, Getenv: noVariables, Stdout: full{}, Stderr: &stderr})
+		const want = "verify-message-definitions: the disk is full\n"
+		if status != cli.StatusBad || !strings.HasPrefix(stderr.String(), want) || strings.Count(stderr.String(), want) != 1 {
 			t.Errorf("%q: got %d, %q", args, status, &stderr)
 		}
 		if args[0] == "-v" && !strings.Contains(stderr.String(), "BAD.conf:1: ") {
@@ -210,7 +169,9 @@ func TestOutputThatCanNotBeWritten(t *testing.T) {
 
 func Example() {
 	// verify-message-definitions --verbose testdata/FETCH_USER.conf
-	fmt.Println(run([]string{"--verbose", "testdata/FETCH_USER.conf"}, os.Stdout, os.Stdout))
+	env := cli.System()
+	env.Args, env.Stderr = []string{"--verbose", "testdata/FETCH_USER.conf"}, os.Stdout
+	fmt.Println(run(env))
 	// Output:
 	// --- command: FETCH_USER ---
 	// testdata/FETCH_USER.conf:4: no such type: "int"
@@ -225,7 +186,7 @@ func TestIgnoredKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, stdout, stderr := runHere(file)
-	if want := file + ":2: key \"typ\" is ignored\n"; status != statusBad || stdout != "" || stderr != want {
+	if want := file + ":2: key \"typ\" is ignored\n"; status != cli.StatusBad || stdout != "" || stderr != want {
 		t.Errorf("got %d, %q, %q", status, stdout, stderr)
 	}
 }

@@ -9,11 +9,12 @@ import (
 
 // Completion says how a shell completes the value of an option, or an argument.
 type Completion struct {
-	// Words are the values to choose from. Empty: see the others.
+	// Words are the values to choose from. Empty: see the others. Blanks and quotes in them are fine; in bash a colon
+	// isn't, where a word ends.
 	Words []string
 	// Files: the name of a file.
 	Files bool
-	// Command is a command of a shell that prints the values, a word each.
+	// Command is a command of a shell that prints the values, a word each. Nothing that it prints is expanded.
 	Command string
 }
 
@@ -43,10 +44,20 @@ func (t *Tool) script(shell string) (string, error) {
 // function is the name of the shell's function.
 func (t *Tool) function() string { return "_" + strings.ReplaceAll(t.config.Name, "-", "_") }
 
-// bash returns a function for complete -F. Bash takes = for a word of its own, which is in prev or cur then.
+// visit calls f with each option that isn't hidden.
+func (t *Tool) visit(f func(flag *pflag.Flag)) {
+	t.Flags.VisitAll(func(flag *pflag.Flag) {
+		if !flag.Hidden {
+			f(flag)
+		}
+	})
+}
+
+// bash returns a function for complete -F. Bash takes = for a word of its own, which is in prev or cur then, unless its
+// user has told it not to. Words are compared here and not by compgen -W, which would run what stands in $() in them.
 func (t *Tool) bash() string {
 	var values, names strings.Builder
-	t.Flags.VisitAll(func(f *pflag.Flag) {
+	t.visit(func(f *pflag.Flag) {
 		names.WriteString(" --" + f.Name)
 		pattern := "--" + f.Name
 		if f.Shorthand != "" {
@@ -54,40 +65,51 @@ func (t *Tool) bash() string {
 			pattern += "|-" + f.Shorthand
 		}
 		if f.NoOptDefVal == "" {
-			_, _ = fmt.Fprintf(&values, "    %s) %s; return ;;\n", pattern, bashReply(t.completions[f.Name]))
+			_, _ = fmt.Fprintf(&values, "    %s) %s ;;\n", pattern, bashWords(t.completions[f.Name]))
 		}
 	})
 	const script = `# Completion of %[1]s for bash: source <(%[1]s --completion bash)
 %[2]s() {
-  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-  COMPREPLY=()
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} attached= word quoted IFS=$' \t\n'
+  local -a words=() more=()
   if [[ $cur == = ]]; then
     cur=
   elif [[ $prev == = ]]; then
     prev=${COMP_WORDS[COMP_CWORD-2]}
+  elif [[ $cur == --*=* ]]; then
+    attached=${cur%%%%=*}= prev=${cur%%%%=*} cur=${cur#*=}
   fi
+  COMPREPLY=()
   case $prev in
-%[3]s  esac
-  if [[ $cur == -* ]]; then
-    COMPREPLY=($(compgen -W '%[4]s' -- "$cur"))
-  else
-    %[5]s
-  fi
+%[3]s    *)
+      if [[ $cur == -* && " ${COMP_WORDS[*]:1:COMP_CWORD-1} " != *' -- '* ]]; then
+        words=(%[4]s)
+      else
+        %[5]s
+      fi ;;
+  esac
+  for word in "${words[@]}"; do
+    printf -v quoted %%q "$word"
+    if [[ $word == "$cur"* || $quoted == "$cur"* ]]; then
+      COMPREPLY+=("$attached$quoted")
+    fi
+  done
 }
-complete -o filenames -F %[2]s %[1]s
+complete -F %[2]s %[1]s
 `
 	return fmt.Sprintf(script, t.config.Name, t.function(), values.String(), strings.TrimSpace(names.String()),
-		bashReply(t.completions[""]))
+		bashWords(t.completions[""]))
 }
 
-func bashReply(c Completion) string {
+// bashWords returns what sets words. Names of files are best left to bash, which knows of quotes, blanks and folders.
+func bashWords(c Completion) string {
 	switch {
-	case c.Words != nil:
-		return fmt.Sprintf(`COMPREPLY=($(compgen -W '%s' -- "$cur"))`, strings.Join(c.Words, " "))
+	case len(c.Words) > 0:
+		return "words=(" + strings.Join(quoteAll(c.Words), " ") + ")"
 	case c.Files:
-		return `mapfile -t COMPREPLY < <(compgen -f -- "$cur")`
+		return "compopt -o default"
 	case c.Command != "":
-		return fmt.Sprintf(`COMPREPLY=($(compgen -W "$(%s 2>/dev/null)" -- "$cur"))`, c.Command)
+		return fmt.Sprintf(`while read -ra more || [[ ${more[*]} ]]; do words+=("${more[@]}"); done < <(%s 2>/dev/null)`, c.Command)
 	}
 	return ":"
 }
@@ -95,35 +117,32 @@ func bashReply(c Completion) string {
 // zsh returns a function for a folder of fpath, which works with source as well.
 func (t *Tool) zsh() string {
 	var options strings.Builder
-	t.Flags.VisitAll(func(f *pflag.Flag) {
+	t.visit(func(f *pflag.Flag) {
 		what, usage := pflag.UnquoteUsage(f)
 		rest := "[" + zshText(usage) + "]"
-		long := "--" + f.Name
+		short, long := "-"+f.Shorthand, "--"+f.Name
+		before := "(" + short + " " + long + ")" // either excludes the other
 		if f.NoOptDefVal == "" {
-			long += "="
 			rest += ":" + zshText(what) + ":" + zshAction(t.completions[f.Name])
+			short, long = short+"+", long+"="
 		}
-		switch repeated := strings.HasSuffix(f.Value.Type(), "Array"); {
-		case f.Shorthand == "" && repeated:
-			_, _ = fmt.Fprintf(&options, "    '*%s%s' \\\n", long, rest)
-		case f.Shorthand == "":
-			_, _ = fmt.Fprintf(&options, "    '%s%s' \\\n", long, rest)
-		case repeated:
-			_, _ = fmt.Fprintf(&options, "    '*'{-%s+,%s}'%s' \\\n", f.Shorthand, long, rest)
+		if repeated(f) {
+			before = "*"
+		}
+		switch {
+		case f.Shorthand != "":
+			_, _ = fmt.Fprintf(&options, "    %s{%s,%s}%s \\\n", quote(before), short, long, quote(rest))
+		case repeated(f):
+			_, _ = fmt.Fprintf(&options, "    %s \\\n", quote(before+long+rest))
 		default:
-			short := "-" + f.Shorthand
-			exclusive := "(" + short + " --" + f.Name + ")"
-			if f.NoOptDefVal == "" {
-				short += "+"
-			}
-			_, _ = fmt.Fprintf(&options, "    '%s'{%s,%s}'%s' \\\n", exclusive, short, long, rest)
+			_, _ = fmt.Fprintf(&options, "    %s \\\n", quote(long+rest))
 		}
 	})
 	const script = `#compdef %[1]s
 # Completion of %[1]s for zsh: %[1]s --completion zsh >DIR/_%[1]s, with a DIR of $fpath
 %[2]s() {
   _arguments -s -S \
-%[3]s    '*:argument:%[4]s'
+%[3]s    %[4]s
 }
 if [[ $funcstack[1] == _%[1]s ]]; then
   %[2]s "$@"
@@ -131,22 +150,47 @@ else
   compdef %[2]s %[1]s
 fi
 `
-	return fmt.Sprintf(script, t.config.Name, t.function(), options.String(), zshAction(t.completions[""]))
+	return fmt.Sprintf(script, t.config.Name, t.function(), options.String(), quote("*:argument:"+zshAction(t.completions[""])))
+}
+
+// repeated tells whether an option may come several times.
+func repeated(f *pflag.Flag) bool {
+	_, list := f.Value.(pflag.SliceValue)
+	return list || strings.HasSuffix(f.Value.Type(), "Array")
 }
 
 func zshAction(c Completion) string {
 	switch {
-	case c.Words != nil:
-		return "(" + strings.Join(c.Words, " ") + ")"
+	case len(c.Words) > 0:
+		return "(" + zshColons(strings.Join(quoteAll(c.Words), " ")) + ")"
 	case c.Files:
 		return "_files"
 	case c.Command != "":
-		return fmt.Sprintf("{compadd -- $(%s 2>/dev/null)}", strings.ReplaceAll(c.Command, "'", `'\''`))
+		return "{" + zshColons("compadd -- $("+c.Command+" 2>/dev/null)") + "}"
 	}
 	return " "
 }
 
 // zshText is a text that stands in the specification of an option.
 func zshText(text string) string {
-	return strings.NewReplacer("'", `'\''`, "[", `\[`, "]", `\]`, ":", `\:`).Replace(text)
+	return strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`, ":", `\:`, "\n", " ").Replace(text)
+}
+
+// zshColons is an action of a specification, where a colon would end it, and a backslash is one but in front of a colon.
+func zshColons(action string) string { return strings.ReplaceAll(action, ":", `\:`) }
+
+// quote is a word as either shell reads it.
+func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+
+// quoteAll quotes those of the words that need it.
+func quoteAll(words []string) (quoted []string) {
+	for _, word := range words {
+		if word == "" || strings.ContainsFunc(word, func(r rune) bool {
+			return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+,@%-", r)
+		}) {
+			word = quote(word)
+		}
+		quoted = append(quoted, word)
+	}
+	return quoted
 }

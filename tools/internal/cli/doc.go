@@ -17,9 +17,11 @@
 // # Manners
 //
 // Data goes to the standard output, all else to the standard error. An error is one line, tool: what: why, without
-// control characters, whatever a peer or a file has put into it. Options are those of GNU: -l 5, -l5, --limit 5,
-// --limit=5, also behind plain arguments; -- ends them. Each tool has --help, --version, --log-level, --log-file and
-// --completion.
+// control characters, whatever a peer or a file has put into it; what is wrong in a line of a file, Config.Placed, is
+// file:line: why. Options are those of GNU: -l 5, -l5, --limit 5, --limit=5, also behind plain arguments; -- ends them.
+// Each tool has --help, --version, --log-level, --log-file and --completion.
+//
+// A tool that goes on after an error prints it with Tool.Report.
 //
 // The exit status is 0 when all is well, StatusBad when something isn't, and Config.UsageStatus when the command line
 // is wrong.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // The exit statuses.
@@ -29,38 +30,56 @@ func (e *UsageError) Error() string { return e.Err.Error() }
 // Unwrap returns what is wrong.
 func (e *UsageError) Unwrap() error { return e.Err }
 
-// lines are what is printed of an error: a line for each of joined ones.
-func lines(err error) []string {
+func isUsage(err error) bool {
+	usage := (*UsageError)(nil)
+	return errors.As(err, &usage)
+}
+
+// separate returns the errors that have a line each: those that errors.Join has put together, or err itself.
+func separate(err error) []error {
 	if err == nil || err == ErrFailed { //nolint:errorlint // one that wraps it has something to say
 		return nil
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // a text around joined ones is one line
-		var all []string
-		for _, err := range joined.Unwrap() {
-			all = append(all, lines(err)...)
-		}
-		return all
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
 	}
-	return []string{Printable(err.Error())}
+	// fmt.Errorf with several %w has that method as well, and a text of its own.
+	var all []error
+	var texts []string
+	for _, err := range joined.Unwrap() {
+		if err != nil {
+			all = append(all, separate(err)...)
+			texts = append(texts, err.Error())
+		}
+	}
+	if strings.Join(texts, "\n") != err.Error() {
+		return []error{err}
+	}
+	return all
 }
 
 // Printable is text as it may be shown on a terminal, on one line: control characters, such as those that move the
-// cursor or set a title, and what isn't UTF-8, are written as in a Go string, \n or \x1b.
+// cursor or set a title, and what isn't UTF-8, are written as in a Go string, \n or \x1b. All else stays, backslashes
+// as well: what is printable comes out as it is, however often it goes through here, and can't be told from what was
+// made printable.
 func Printable(text string) string {
-	if !strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return text
 	}
 	var b strings.Builder
-	for i, r := range text {
+	for rest := text; rest != ""; {
+		r, size := utf8.DecodeRuneInString(rest)
 		switch {
-		case r == unicode.ReplacementChar && !strings.HasPrefix(text[i:], string(unicode.ReplacementChar)):
-			_, _ = fmt.Fprintf(&b, `\x%02x`, text[i])
+		case r == utf8.RuneError && size == 1:
+			_, _ = fmt.Fprintf(&b, `\x%02x`, rest[0])
 		case unicode.IsPrint(r):
 			b.WriteRune(r)
 		default:
 			quoted := fmt.Sprintf("%+q", r)
 			b.WriteString(quoted[1 : len(quoted)-1])
 		}
+		rest = rest[size:]
 	}
 	return b.String()
 }

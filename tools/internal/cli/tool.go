@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,6 +35,9 @@ type Config struct {
 	// UsageStatus is the exit status when the command line is wrong. 0: StatusUsage. The tools whose recorded model
 	// exits with 1 for whatever goes wrong have StatusBad.
 	UsageStatus int
+	// Placed tells errors whose text begins with a place, file:line: why. They are printed without the tool's name in
+	// front, so that editors know how to jump there. nil: there are none.
+	Placed func(err error) bool
 }
 
 // Tool is a program with a command line.
@@ -44,10 +46,13 @@ type Tool struct {
 	// Flags are the tool's options. New has put those in that all tools have; the tool adds its own before Run.
 	Flags *pflag.FlagSet
 	// Log is for what the tool does, not for what went wrong: that is the error that Run is given. It writes to the
-	// standard error, or to --log-file, what --log-level lets through; by default warnings and worse.
+	// standard error, or to --log-file, what --log-level lets through; by default warnings and worse. An error's line is
+	// in the file too.
 	Log *logrus.Logger
 
 	config      Config
+	status      int                   // so far
+	logFile     *os.File              // nil as long as logs go to the standard error
 	completions map[string]Completion // by the option's name; "" for the arguments
 	options     struct {
 		help, version                 bool
@@ -88,28 +93,46 @@ func levels() (names []string) {
 }
 
 // Run is the whole program: it reads the command line, and calls f with the plain arguments, unless something like
-// --help was asked for. It prints f's error and returns the exit status.
+// --help was asked for. It prints f's error and returns the exit status. A Tool runs once.
 func (t *Tool) Run(f func(args []string) error) (status int) {
-	err := t.run(f)
-	for _, line := range lines(err) {
-		_, _ = fmt.Fprintf(t.Stderr, "%s: %s\n", t.config.Name, line)
-		if t.options.logFile != "" {
-			t.Log.Error(line)
-		}
-	}
-	usage := (*UsageError)(nil)
+	t.Report(t.run(f))
+	t.closeLog()
+	return t.status
+}
+
+// Report prints an error at once, as Run does with the one that f returns: for a tool that goes on after errors. The
+// exit status isn't StatusGood then, whatever f returns; ErrFailed is right when there is nothing to add. It is for one
+// goroutine at a time.
+//
+// What errors.Join has put together is a line for each. nil is no error.
+func (t *Tool) Report(err error) {
 	switch {
 	case err == nil:
-		return StatusGood
-	case errors.As(err, &usage):
-		return t.config.UsageStatus
+		return
+	case isUsage(err):
+		t.status = t.config.UsageStatus
+	case t.status == StatusGood:
+		t.status = StatusBad
 	}
-	return StatusBad
+	for _, err := range separate(err) {
+		text := err.Error()
+		if isUsage(err) {
+			text += "; see " + t.config.Name + " --help"
+		}
+		text = Printable(text)
+		if t.logFile != nil {
+			t.Log.Error(text)
+		}
+		if t.config.Placed == nil || !t.config.Placed(err) {
+			text = t.config.Name + ": " + text
+		}
+		_, _ = fmt.Fprintln(t.Stderr, text) // there is no other place to tell
+	}
 }
 
 func (t *Tool) run(f func(args []string) error) error {
 	if err := t.parse(); err != nil {
-		return t.seeHelp(err)
+		return err
 	}
 	switch o := t.options; {
 	case o.help:
@@ -118,23 +141,18 @@ func (t *Tool) run(f func(args []string) error) error {
 	case o.version:
 		_, err := fmt.Fprintln(t.Stdout, version())
 		return err
-	case o.completion != "":
+	case t.Flags.Changed("completion"):
 		script, err := t.script(o.completion)
 		if err != nil {
-			return t.seeHelp(err)
+			return err
 		}
 		_, err = io.WriteString(t.Stdout, script)
 		return err
 	}
-	file, err := t.openLog()
-	if err != nil {
+	if err := t.openLog(); err != nil {
 		return err
 	}
-	if file != nil {
-		// Closed when the process ends, because Run logs the error that f returns.
-		t.Log.SetOutput(file)
-	}
-	return t.seeHelp(f(t.Flags.Args()))
+	return f(t.Flags.Args())
 }
 
 // parse reads the options of the environment and then those of the command line.
@@ -158,23 +176,26 @@ func (t *Tool) parse() error {
 	return nil
 }
 
-func (t *Tool) openLog() (*os.File, error) {
+func (t *Tool) openLog() error {
 	if t.options.logFile == "" {
-		return nil, nil
+		return nil
 	}
 	file, err := os.OpenFile(t.options.logFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("--log-file: %w", err)
+		return fmt.Errorf("--log-file: %w", err)
 	}
-	return file, nil
+	t.logFile = file
+	t.Log.SetOutput(file)
+	return nil
 }
 
-// seeHelp tells who has got the command line wrong where it is described.
-func (t *Tool) seeHelp(err error) error {
-	if usage := (*UsageError)(nil); errors.As(err, &usage) {
-		return fmt.Errorf("%w; see %s --help", err, t.config.Name)
+// closeLog closes the file of logs. What a goroutine of the tool still logs goes to the standard error.
+func (t *Tool) closeLog() {
+	if t.logFile != nil {
+		t.Log.SetOutput(t.Stderr)
+		_ = t.logFile.Close() // each line has been written at once
+		t.logFile = nil
 	}
-	return err
 }
 
 // version returns the version of the module this program was built from, "(devel)" outside of one.

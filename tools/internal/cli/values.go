@@ -28,11 +28,8 @@ func (s *seconds) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		number, err := strconv.ParseFloat(text, 64)
-		if err != nil || math.IsNaN(number) || number > float64(math.MaxInt64/int64(time.Second)) {
+		if err != nil || math.IsNaN(number) || math.Abs(number) > float64(math.MaxInt64/int64(time.Second)) {
 			return errNoTime
-		}
-		if number < 0 {
-			return errNegative
 		}
 		d = time.Duration(math.Round(number * float64(time.Second)))
 	}
@@ -57,46 +54,42 @@ func IsTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// ErrQuote is the error of Words for a quote without its end.
-var ErrQuote = errors.New("a quote has no end")
+// ErrQuote is the error of Words for a text that ends inside of quotes or with a backslash.
+var ErrQuote = errors.New("a quote without its end, or a backslash at the end")
 
 // Words splits text at white space, as a shell does: single and double quotes hold words together, and a backslash
-// takes the character after it as it is, except in single quotes. Nothing is expanded.
+// takes the byte after it as it is, except in single quotes. Nothing is expanded. Bytes that are not UTF-8 stay as they
+// are: names of files may have them.
 func Words(text string) (words []string, err error) {
-	const none = rune(0)
-	var word strings.Builder
-	inWord, quote, escaped := false, none, false
-	for _, r := range text {
-		switch {
+	const none = 0
+	var word []byte
+	inWord, escaped, quote := false, false, byte(none)
+	for i := range len(text) {
+		switch c := text[i]; {
 		case escaped:
-			word.WriteRune(r)
+			word = append(word, c)
 			escaped = false
-		case r == '\\' && quote != '\'':
+		case c == '\\' && quote != '\'':
 			inWord, escaped = true, true
+		case quote != none && c == quote:
+			quote = none
 		case quote != none:
-			if r == quote {
-				quote = none
-			} else {
-				word.WriteRune(r)
-			}
-		case r == '\'' || r == '"':
-			inWord, quote = true, r
-		case strings.ContainsRune(" \t\n\r\v\f", r):
-			if inWord {
-				words = append(words, word.String())
-				word.Reset()
-				inWord = false
-			}
-		default:
+			word = append(word, c)
+		case c == '\'' || c == '"':
+			inWord, quote = true, c
+		case strings.IndexByte(" \t\n\r\v\f", c) < 0:
 			inWord = true
-			word.WriteRune(r)
+			word = append(word, c)
+		case inWord:
+			words = append(words, string(word))
+			inWord, word = false, word[:0]
 		}
 	}
 	if quote != none || escaped {
 		return nil, ErrQuote
 	}
 	if inWord {
-		words = append(words, word.String())
+		words = append(words, string(word))
 	}
 	return words, nil
 }
