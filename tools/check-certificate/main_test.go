@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/tooltest"
+)
+
+func TestMain(m *testing.M) { fdtest.Main(m) }
+
+func TestManners(t *testing.T) {
+	tooltest.Manners(t, tooltest.Build(t, "tools/check-certificate"), program, cli.StatusUsage)
+}
+
+// TestScripts plays testdata with the servers of farm and the files that fill makes.
+func TestScripts(t *testing.T) {
+	bin, root := tooltest.Build(t, "tools/check-certificate"), newRoot(t)
+	found := farm(t, root)
+	tooltest.Scripts(t, bin, tooltest.Params{
+		Setup: func(env *testscript.Env) error {
+			for name, value := range found {
+				env.Setenv(name, value)
+			}
+			env.Setenv("TZ", "UTC")
+			return fill(t, env, root)
+		},
+	})
+}
+
+// fill puts the files that a script can't hold into its folder.
+func fill(t *testing.T, env *testscript.Env, root *tls.Certificate) error {
+	put := func(name string, data []byte) { save(t, env.WorkDir, name, data) }
+	const nepal = 5*60*60 + 45*60 // seconds east
+	intermediate := issue(t, root, ecKey(), 13, authority("Middle CA"))
+	leaf, chained := issue(t, root, ecKey(), 400), issue(t, &intermediate, ecKey(), 400)
+	negative := issue(t, root, ecKey(), 400, func(c *x509.Certificate) { c.SerialNumber = big.NewInt(5) })
+	der := pemOf(leaf.Certificate[0])
+
+	client := issue(t, root, ecKey(), 400, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+
+	put("client.pem", pemOf(client.Certificate...))
+	put("root.pem", pemOf(root.Certificate[0]))
+	put("leaf.pem", der)
+	put("leaf.der", leaf.Certificate[0])
+	put("two.der", append(bytes.Clone(leaf.Certificate[0]), intermediate.Certificate[0]...))
+	put("key.pem", keyPEM(t, ecKey()))
+	put("both.pem", append(append(keyPEM(t, ecKey()), "a word between\r\n"...), bytes.ReplaceAll(der, []byte("\n"), []byte("\r\n"))...))
+	put("chain.pem", pemOf(append(chained.Certificate, root.Certificate[0])...))
+	put("roots.pem", pemOf(root.Certificate[0], newRoot(t).Certificate[0]))
+	put("damaged.pem", append(bytes.Clone(der), der[:len(der)-40]...))
+	put("base64.pem", append(bytes.Clone(der), "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"...))
+	put("content.pem", append(bytes.Clone(der), pemOf([]byte("no ASN.1"))...))
+	put("old-type.pem", bytes.ReplaceAll(der, []byte(" CERTIFICATE"), []byte(" X509 CERTIFICATE")))
+	put("negative.der", negativeSerial(t, negative.Certificate[0]))
+	put("short.der", leaf.Certificate[0][:100])
+	put("junk", bytes.Repeat([]byte("\x00\xffjunk-----BEGIN"), 10<<20/14))
+	put("large.pem", append(bytes.Repeat([]byte("#\n"), maxFile/2), der...))
+	put("begins.pem", bytes.Repeat([]byte("-----BEGIN CERTIFICATE-----\n"), maxFile/28))
+	put("zone", zone("KTM", nepal))
+	env.Setenv("LEAF_BEGIN", leaf.Leaf.NotBefore.UTC().Format("2006/01/02 15:04:05"))
+	env.Setenv("LEAF_END", leaf.Leaf.NotAfter.UTC().Format("2006/01/02 15:04:05"))
+	env.Setenv("LEAF_ON", leaf.Leaf.NotAfter.UTC().Format(timeFormat))
+	env.Setenv("CHAIN13_ON", intermediate.Leaf.NotAfter.UTC().Format(timeFormat))
+	env.Setenv("NEPAL_END", leaf.Leaf.NotAfter.UTC().Add(nepal*time.Second).Format("2006/01/02 15:04:05"))
+	return nil
+}
+
+// negativeSerial makes the serial number 5 of a certificate -5, which today's crypto/x509 refuses by default.
+func negativeSerial(t *testing.T, der []byte) []byte {
+	t.Helper()
+	five, minus := []byte{0x02, 0x01, 0x05, 0x30}, []byte{0x02, 0x01, 0xfb, 0x30}
+	if !bytes.Contains(der, five) {
+		t.Fatal("where is the serial number?")
+	}
+	return bytes.Replace(der, five, minus, 1)
+}
+
+// zone is a file of TZ with one offset in seconds (RFC 9636).
+func zone(name string, offset int32) []byte {
+	file := append([]byte("TZif"), make([]byte, 16)...)
+	for _, n := range []uint32{0, 0, 0, 0, 1, uint32(len(name) + 1)} {
+		file = binary.BigEndian.AppendUint32(file, n)
+	}
+	file = binary.BigEndian.AppendUint32(file, uint32(offset))
+	return append(append(file, 0, 0), name+"\x00"...)
+}
+
+// runHere runs the program in this process.
+func runHere(stdin string, args ...string) (status int, stdout, stderr string) {
+	var out, err strings.Builder
+	status = run(cli.Env{
+		Args: args, Getenv: func(string) string { return "" }, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err,
+	})
+	return status, out.String(), err.String()
+}
