@@ -1,84 +1,68 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 )
 
-// runHere runs the program on a host named vm.
-func runHere(args ...string) (status int, stdout, stderr string) {
+func TestMain(m *testing.M) { fdtest.Main(m) }
+
+// surroundings are what a run in this process gets besides its arguments.
+type surroundings struct {
+	hostname  string // "": vm
+	variables map[string]string
+	stdin     string
+	config    string // in the place of the default configuration file
+}
+
+// run runs the program.
+func (s surroundings) run(args ...string) (status int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	status = run(args, environment{hostname: "vm", stdout: &out, stderr: &err})
+	if s.hostname == "" {
+		s.hostname = "vm"
+	}
+	status = runOn(cli.Env{
+		Args:   args,
+		Getenv: func(name string) string { return s.variables[name] },
+		Stdin:  strings.NewReader(s.stdin),
+		Stdout: &out,
+		Stderr: &err,
+	}, s.hostname, s.config)
 	return status, out.String(), err.String()
 }
 
-// udpListener returns a socket, its address and a function that returns the first datagram sent to it, ""
-// when there was none.
-func udpListener(tb testing.TB) (address string, received func() string) {
-	tb.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+func runHere(args ...string) (status int, stdout, stderr string) { return surroundings{}.run(args...) }
+
+// sent is what a datagram peer gets of a run that has to succeed, without the sender.
+func sent(t *testing.T, s surroundings, args ...string) string {
+	t.Helper()
+	p := startPeer(t, typeUDP, behaviour{})
+	if status, _, stderr := s.run(append([]string{"-H", p.address}, args...)...); status != 0 {
+		t.Fatalf("%q: status %d, %q", args, status, stderr)
 	}
-	tb.Cleanup(func() { _ = conn.Close() })
-	address = conn.LocalAddr().String()
-	return address, func() string {
-		tb.Helper()
-		// What was sent before is in the socket already, so the first is either it or this mark.
-		const mark = "mark"
-		if _, err := conn.WriteTo([]byte(mark), conn.LocalAddr()); err != nil {
-			tb.Fatal(err)
-		}
-		buffer := make([]byte, 2*maxDatagram)
-		n, _, err := conn.ReadFrom(buffer)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if text := string(buffer[:n]); text != mark {
-			return text
-		}
-		return ""
-	}
+	return strings.TrimPrefix(p.got(), "<vm:ed_signal ")
 }
 
-// tcpListener returns the address of a server of one connection. It reads a line, writes reply and hangs up;
-// received returns all it read.
-func tcpListener(tb testing.TB, reply string) (address string, received func() string) {
+// write makes a file in a folder of the test's own.
+func write(tb testing.TB, text string) (file string) {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	file = filepath.Join(tb.TempDir(), "file")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	all := make(chan string, 1)
-	go func() {
-		defer close(all)
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer func() { _ = conn.Close() }()
-		reader := bufio.NewReader(conn)
-		line, _ := reader.ReadString('\n')
-		_, _ = io.WriteString(conn, reply)
-		_ = conn.(*net.TCPConn).CloseWrite()
-		rest, _ := io.ReadAll(reader)
-		all <- line + string(rest)
-	}()
-	tb.Cleanup(func() {
-		_ = listener.Close()
-		for range all { // the goroutine has ended
-		}
-	})
-	return listener.Addr().String(), func() string { return <-all }
+	return file
 }
 
 // TestRecorded runs what was recorded of the C++ tool: the same arguments, the same bytes on the wire, the
@@ -104,16 +88,14 @@ func TestRecorded(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(recorded.Name, func(t *testing.T) {
-			var address string
-			var received func() string
-			if slices.Contains(recorded.Args, "tcp") {
-				address, received = tcpListener(t, recorded.PeerReply)
-			} else {
-				address, received = udpListener(t)
+			network := typeUDP
+			if slices.Contains(recorded.Args, typeTCP) {
+				network = typeTCP
 			}
+			p := startPeer(t, network, behaviour{replies: []string{recorded.PeerReply}})
 			args := slices.Clone(recorded.Args)
 			for i, arg := range args {
-				args[i] = strings.ReplaceAll(arg, "HOST:PORT", address)
+				args[i] = strings.ReplaceAll(arg, "HOST:PORT", p.address)
 			}
 			status, stdout, stderr := runHere(args...)
 
@@ -123,7 +105,13 @@ func TestRecorded(t *testing.T) {
 			if status != recorded.ExitStatus || stdout != recorded.Stdout {
 				t.Errorf("got %d, %q, want %d, %q", status, stdout, recorded.ExitStatus, recorded.Stdout)
 			}
-			if got := received(); got != recorded.Output {
+			if recorded.Output == "" {
+				if err := p.mark(); err != nil {
+					t.Fatal(err)
+				}
+				recorded.Output = mark
+			}
+			if got := p.got(); got != recorded.Output {
 				t.Errorf("sent %q, want %q", got, recorded.Output)
 			}
 			if (stderr != "") != (status != 0) || stderr != "" && !strings.HasPrefix(stderr, "ed-signal: ") {
@@ -140,167 +128,99 @@ func TestLastMessageCounts(t *testing.T) {
 		"FOUR":  {"-m", "TWO", "--message=FOUR"},
 		"A":     {"-m", "B", "--", "A"},
 	} {
-		address, received := udpListener(t)
-		status, _, stderr := runHere(append([]string{"-H", address}, args...)...)
-		if got := received(); status != 0 || got != "<vm:ed_signal "+want {
-			t.Errorf("%q: %d, %q, sent %q", args, status, stderr, got)
+		if got := sent(t, surroundings{}, args...); got != want {
+			t.Errorf("%q: sent %q", args, got)
 		}
 	}
 }
 
-func TestOptionsOfTheEnvironment(t *testing.T) {
-	address, received := udpListener(t)
-	var out bytes.Buffer
-	status := run([]string{"PING", "-c", "new"}, environment{
-		options: "--secret-code old  -S demo\n--host " + address,
-		stdout:  &out,
-		stderr:  &out,
-	})
-	if got := received(); status != 0 || got != "<:ed_signal demo/PING secret_code=new" {
-		t.Errorf("%d, %q, sent %q", status, &out, got)
-	}
-}
-
-func TestSecretIsForUDPOnly(t *testing.T) {
-	address, received := tcpListener(t, "OK\n")
-	status, _, stderr := runHere("-t", "tcp", "-H", address, "-c", "hush", "PING")
-	if got := received(); status != 0 || got != "<vm:ed_signal PING\n" {
-		t.Errorf("%d, %q, sent %q", status, stderr, got)
-	}
-}
-
+// TestErrors: a line that says what, and nothing is sent.
 func TestErrors(t *testing.T) {
-	address, received := udpListener(t)
+	p := startPeer(t, typeUDP, behaviour{})
+	garbage := write(t, "no certificate\n")
 	for _, tt := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{}, "none given"},
+		{[]string{}, "no message is given"},
+		{[]string{""}, "command"},
 		{[]string{"--nonsense", "PING"}, "--nonsense"},
 		{[]string{"ping"}, `"ping"`},
 		{[]string{"/PING"}, "no service"},
 		{[]string{"a:/PING"}, "no service"},
 		{[]string{":b/PING"}, "no server"},
 		{[]string{"a-b/PING"}, `service "a-b"`},
-		{[]string{"a/PING", "-S", "b"}, "--service"},
-		{[]string{"a:b/PING", "-s", "c"}, "--server"},
+		{[]string{"a/PING", "-S", "b"}, "--service: "},
+		{[]string{"a:b/PING", "-s", "c"}, "--server: "},
+		{[]string{"PING", "-S", "b c"}, `service "b c"`},
 		{[]string{"PING", "-p", "a b=1"}, `parameter "a b"`},
 		{[]string{"PING", "-p", `a=;\`}, "backslash"},
+		{[]string{"PING", "-p", "b=2", "a=1"}, `"a=1" is no message`},
+		{[]string{"-e", "false", "PING"}, `"false"`},
 		{[]string{"PING", "-t", "sctp"}, "sctp"},
 		{[]string{"PING", "--timeout", "-1s"}, "negative"},
 		{[]string{"PING", "--timeout", "soon"}, "soon"},
-		{[]string{"PING", "-p", "a=" + strings.Repeat("x", maxDatagram)}, "1024"},
+		{[]string{"PING", "--expect", "pong"}, "--expect: "},
+		{[]string{"PING", "--value", "a b"}, "--value: "},
+		{[]string{"PING", "--value", "a", "--json"}, "exclude"},
+		{[]string{"PING", "--encrypt"}, "--encrypt needs --type tcp, not udp"},
+		{[]string{"PING", "--encrypt=perhaps"}, "none of true"},
+		{[]string{"PING", "--encrypt=no", "--insecure=x"}, "none of true"},
+		{[]string{"PING", "-t", "unix", "-H", "/x", "-e"}, "--encrypt needs --type tcp, not unix"},
+		{[]string{"PING", "-t", "unixgram", "--insecure", "-H", "/x"}, "--insecure needs --type tcp"},
+		{[]string{"PING", "--ca", garbage}, "--ca needs --type tcp"},
+		{[]string{"PING", "-t", "tcp", "--ca", garbage}, "--ca needs --encrypt"},
+		{[]string{"PING", "-t", "tcp", "--cert", garbage}, "--cert needs --encrypt"},
+		{[]string{"PING", "-t", "tcp", "-e", "--cert", garbage}, "need each other"},
+		{[]string{"PING", "-t", "tcp", "-e", "--key", garbage}, "need each other"},
+		{[]string{"PING", "-t", "tcp", "-e", "--ca", garbage, "--insecure"}, "exclude"},
+		{[]string{"PING", "-t", "tcp", "-e", "--ca", garbage}, "--ca: " + garbage + ": no certificates"},
+		{[]string{"PING", "-t", "tcp", "-e", "--ca", "/missing"}, "--ca: open /missing: "},
+		{[]string{"PING", "-t", "tcp", "-e", "--cert", garbage, "--key", garbage}, "--cert " + garbage},
+		{[]string{"PING", "--secret-file", "/missing"}, "--secret-file: open /missing: "},
+		{[]string{"PING", "-p", "a=" + strings.Repeat("x", maxUDP)}, "over udp at most 1024"},
 	} {
-		status, stdout, stderr := runHere(append([]string{"-H", address}, tt.args...)...)
+		status, stdout, stderr := runHere(append([]string{"-H", p.address}, tt.args...)...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%q: got %d, %q, %q, want 1 and %q", tt.args, status, stdout, stderr, tt.want)
 		}
 	}
-	if got := received(); got != "" {
+	if status, _, stderr := runHere("-t", "unix", "PING"); status != 1 || !strings.Contains(stderr, "--type unix needs a --host") {
+		t.Errorf("without a path: %d, %q", status, stderr)
+	}
+	if err := p.mark(); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.got(); got != mark {
 		t.Errorf("sent %q", got)
 	}
 }
 
 func TestLongestDatagram(t *testing.T) {
-	address, received := udpListener(t)
-	value := strings.Repeat("x", maxDatagram-len("<vm:ed_signal PING v="))
-	status, _, stderr := runHere("-H", address, "PING", "-p", "v="+value)
-	if got := received(); status != 0 || len(got) != maxDatagram {
-		t.Errorf("%d, %q, %d bytes sent", status, stderr, len(got))
+	if maxUDP != connection.DefaultMaxMessage || maxUnixgram != connection.DefaultMaxUnixMessage {
+		t.Errorf("others have %d and %d bytes", connection.DefaultMaxMessage, connection.DefaultMaxUnixMessage)
 	}
-}
-
-func TestTimeout(t *testing.T) {
-	// A listener that never accepts: the kernel does, and nothing answers.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	address := listener.Addr().String()
-	for _, tt := range []struct {
-		args   []string
-		status int
-	}{
-		{[]string{"-t", "tcp", "--reply"}, 1},
-		{[]string{"-t", "tcp"}, 0}, // it was sent
-	} {
-		start := time.Now()
-		status, _, stderr := runHere(append(tt.args, "-H", address, "--timeout", "20ms", "PING")...)
-		if status != tt.status || strings.Contains(stderr, "no reply within 20ms") != (status == 1) {
-			t.Errorf("%v: got %d, %q", tt.args, status, stderr)
+	for network, limit := range map[string]int{typeUDP: maxUDP, typeUnixgram: maxUnixgram} {
+		p := startPeer(t, network, behaviour{})
+		value := strings.Repeat("x", limit-len("<vm:ed_signal PING v="))
+		status, _, stderr := runHere("-t", network, "-H", p.address, "PING", "-p", "v="+value)
+		if got := p.got(); status != 0 || len(got) != limit {
+			t.Errorf("%s: %d, %q, %d bytes sent", network, status, stderr, len(got))
 		}
-		if took := time.Since(start); took < 20*time.Millisecond {
-			t.Errorf("%v: gave up after %v", tt.args, took)
+		status, _, stderr = runHere("-t", network, "-H", p.address, "PING", "-p", "v=y"+value)
+		if want := fmt.Sprintf("%d bytes, a datagram over %s at most %d", limit+1, network, limit); status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: %d, %q, want %q", network, status, stderr, want)
 		}
 	}
 }
 
-// TestReplyOverUDP: services that answer the sender of a datagram are heard.
-func TestReplyOverUDP(t *testing.T) {
-	service, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = service.Close() }()
-	go func() {
-		buffer := make([]byte, maxDatagram)
-		if _, from, err := service.ReadFrom(buffer); err == nil {
-			_, _ = service.WriteTo([]byte("PONG a=1"), from)
-		}
-	}()
-	address := service.LocalAddr().String()
-	if status, stdout, stderr := runHere("--reply", "-H", address, "PING"); status != 0 || stdout != "PONG a=1\n" {
-		t.Errorf("got %d, %q, %q", status, stdout, stderr)
-	}
-	if status, _, stderr := runHere("--reply", "-H", address, "--timeout", "20ms", "PING"); status != 1 || !strings.Contains(stderr, "no reply") {
-		t.Errorf("of a silent one: got %d, %q", status, stderr)
-	}
-}
-
-func TestConnectionRefused(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	status, _, stderr := runHere("-t", "tcp", "-H", address, "PING")
-	if status != 1 || !strings.Contains(stderr, "refused") || !strings.Contains(stderr, address) {
-		t.Errorf("got %d, %q", status, stderr)
-	}
-}
-
-func TestReplies(t *testing.T) {
-	for _, tt := range []struct {
-		reply, want string
-		status      int
-	}{
-		{"PONG\r\n", "PONG\r\n", 0},
-		{"not a message\nhalf", "not a message\n", 0},
-		{"half", "", 0},
-		{strings.Repeat("x", maxReply), "", 1},
-	} {
-		address, _ := tcpListener(t, tt.reply)
-		status, stdout, stderr := runHere("-t", "tcp", "-r", "-H", address, "PING", "--timeout", "0")
-		if status != tt.status || stdout != tt.want {
-			t.Errorf("%.20q: got %d, %q, %q, want %d, %q", tt.reply, status, stdout, stderr, tt.status, tt.want)
-		}
-	}
-}
-
-func TestReadLinesByPieces(t *testing.T) {
-	pieces := io.MultiReader(strings.NewReader("a"), strings.NewReader("b\nc\nd"), strings.NewReader("e\n"))
-	if got, err := readLines(pieces); string(got) != "ab\nc\n" || err != nil {
-		t.Errorf("got %q, %v", got, err)
-	}
-}
-
-func TestHelpAndVersion(t *testing.T) {
-	for arg, want := range map[string]string{"--help": "--secret-code", "-h": "Usage:", "--version": "\n"} {
-		if status, stdout, stderr := runHere(arg); status != 0 || !strings.Contains(stdout, want) || stderr != "" {
-			t.Errorf("%s: got %d, %q, %q", arg, status, stdout, stderr)
-		}
+// TestDefaults pins what the manual page and the help promise.
+func TestDefaults(t *testing.T) {
+	tool := cli.New(cli.Config{Name: "test"}, cli.Env{})
+	var o options
+	o.define(tool)
+	if o.timeout != 5*time.Second || o.network != "udp" || o.host != "127.0.0.1:4041" {
+		t.Errorf("%v, %s, %s", o.timeout, o.network, o.host)
 	}
 }
 
@@ -317,26 +237,11 @@ func TestServerName(t *testing.T) {
 		if got := serverName(hostname); got != want {
 			t.Errorf("%q: got %q, want %q", hostname, got, want)
 		}
-		address, received := udpListener(t)
-		var out bytes.Buffer
-		status := run([]string{"-H", address, "PING"}, environment{hostname: hostname, stdout: &out, stderr: &out})
-		if got := received(); status != 0 || got != "<"+want+":ed_signal PING" {
-			t.Errorf("%q: %d, %q, sent %q", hostname, status, &out, got)
+		if hostname == "" {
+			continue
 		}
-	}
-}
-
-func TestWithPort(t *testing.T) {
-	for address, want := range map[string]string{
-		"127.0.0.1:1": "127.0.0.1:1",
-		"127.0.0.1":   "127.0.0.1:4041",
-		"localhost":   "localhost:4041",
-		"[::1]:1":     "[::1]:1",
-		"[::1]":       "[::1]:4041",
-		"::1":         "[::1]:4041",
-	} {
-		if got := withPort(address); got != want {
-			t.Errorf("%s: got %s, want %s", address, got, want)
+		if got := sent(t, surroundings{hostname: hostname}, "PING"); got != strings.TrimPrefix("<"+want+":ed_signal PING", "<vm:ed_signal ") {
+			t.Errorf("%q: sent %q", hostname, got)
 		}
 	}
 }
@@ -350,10 +255,15 @@ func Example() {
 	defer func() { _ = conn.Close() }()
 
 	// ed-signal --host ... ./LOG_ROTATE --param reason=daily
-	args := []string{"--host", conn.LocalAddr().String(), "./LOG_ROTATE", "--param", "reason=daily"}
-	fmt.Println(run(args, environment{hostname: "web1", stdout: os.Stdout, stderr: os.Stderr}))
+	env := cli.Env{
+		Args:   []string{"--host", conn.LocalAddr().String(), "./LOG_ROTATE", "--param", "reason=daily"},
+		Getenv: func(string) string { return "" },
+		Stdout: os.Stdout,
+		Stderr: os.Stderr,
+	}
+	fmt.Println(runOn(env, "web1", ""))
 
-	datagram := make([]byte, maxDatagram)
+	datagram := make([]byte, maxUDP)
 	n, _, err := conn.ReadFrom(datagram)
 	fmt.Println(string(datagram[:n]), err)
 	// Output:
