@@ -91,3 +91,20 @@ func TestUnixAddresses(t *testing.T) {
 		}
 	}
 }
+
+// TestServerNames: certificates are checked against the host without a zone, which they can't have.
+func TestServerNames(t *testing.T) {
+	for host, want := range map[string]string{
+		"localhost:1": "localhost", "127.0.0.1": "127.0.0.1", "[::1]:1": "::1", "fe80::1%lo": "fe80::1", "[fe80::1%lo]:1": "fe80::1",
+	} {
+		s := signaller{options: options{encrypt: true}}
+		var err error
+		if s.target, err = newTarget(typeTCP, host); err != nil {
+			t.Fatal(err)
+		}
+		config, err := s.tlsConfig()
+		if err != nil || config.ServerName != want || config.InsecureSkipVerify {
+			t.Errorf("%s: %v, %+v", host, err, config)
+		}
+	}
+}

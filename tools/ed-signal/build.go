@@ -170,7 +170,8 @@ func (s *signaller) text(m *message.Message) (sent, shown []byte, err error) {
 		limit = maxUnixgram
 	}
 	if s.target.datagrams() && len(sent) > limit {
-		return nil, nil, fmt.Errorf("the message has %d bytes, a datagram over %s at most %d", len(sent), s.target.network, limit)
+		return nil, nil, fmt.Errorf("the message has %d bytes, a datagram over %s at most %d",
+			len(sent), s.target.network, limit)
 	}
 	if m.Has(message.ParameterSecretCode) {
 		m = m.Clone().Set(message.ParameterSecretCode, hidden)

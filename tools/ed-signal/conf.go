@@ -73,9 +73,8 @@ func readFile(file string, limit int64) ([]byte, error) {
 //	[section]
 //	name = value
 //
-// Lines that set nothing are passed over, and so is what follows a broken [section]: other programs write to these files
-// as well. What no text file has is a *confError: a NUL byte, a line or a file beyond the limits. Whatever the bytes are,
-// the names and values are pieces of them.
+// Lines that set nothing are passed over, and so is what follows a broken [section]: these files may be those of other
+// programs. What no text file has is a *confError: a NUL byte, a line or a file beyond the limits.
 func parseConf(file string, text []byte) (*conf, error) {
 	c := &conf{file: file}
 	section, known := "", true

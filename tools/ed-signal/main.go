@@ -8,8 +8,8 @@
 //	ed-signal --type tcp --host 127.0.0.1:4040 --value text STATUS
 //	ed-signal --type tcp --encrypt --ca ca.pem --host db1:4040 --reply HELP
 //
-// The manual page, doc/man/ed-signal.1, describes all options, the configuration file, and what differs from the tool of the C++
-// library. In short:
+// The manual page, doc/man/ed-signal.1, describes all options, the configuration file, and what differs from the tool of
+// the C++ library. In short:
 //
 // Over udp and unixgram the message is one datagram, of at most 1024 and 65536 bytes, and nothing is awaited without
 // --reply. Over tcp and unix it is a line, and ed-signal waits until the service hangs up or sends a line. With --reply
@@ -20,8 +20,8 @@
 // The sender of the message is the service ed_signal on the server named like this host, as far as a host name can be
 // one: what follows the first dot is cut, and other characters than letters, digits and underscores become underscores.
 //
-// Options of the command line come before those of the environment variable ED_SIGNAL, which is split as a shell does,
-// and these before those of the file /etc/eventdispatcher/ed-signal.conf.
+// Options of the command line win over those of the environment variable ED_SIGNAL, which is split as a shell does, and
+// these over those of the file /etc/eventdispatcher/ed-signal.conf.
 //
 // A secret of --secret-code can be seen by all users of the machine, in the list of processes: --secret-file and the
 // environment variable ED_SIGNAL_SECRET keep it from them. It is sent in datagrams only.

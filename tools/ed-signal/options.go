@@ -45,7 +45,9 @@ type options struct {
 // define defines the flags.
 func (o *options) define(tool *cli.Tool) {
 	flags := tool.Flags
-	boolean := func(b *boolean, name, short, usage string) { flags.VarPF(b, name, short, usage).NoOptDefVal = "true" }
+	boolean := func(b *boolean, name, short, usage string) {
+		flags.VarPF(b, name, short, usage).NoOptDefVal = "true"
+	}
 
 	flags.StringVarP(&o.host, "host", "H", defaultHost+":"+defaultPort, "send to `ADDR[:PORT]`, PATH or FILE@NAME")
 	flags.StringVarP(&o.network, "type", "t", typeUDP, "send over this `TYPE` of socket")
@@ -54,7 +56,7 @@ func (o *options) define(tool *cli.Tool) {
 	flags.StringVar(&o.cert, "cert", "", "show the certificate in this `FILE`")
 	flags.StringVar(&o.key, "key", "", "the key of --cert is in this `FILE`")
 	boolean(&o.insecure, "insecure", "", "accept any certificate")
-	flags.FuncP("message", "m", "the `MESSAGE`, [[SERVER:]SERVICE/]COMMAND, as the plain argument", func(text string) error {
+	flags.FuncP("message", "m", "the `MESSAGE`, as the plain argument", func(text string) error {
 		o.message, o.plainBefore = text, flags.NArg()
 		return nil
 	})

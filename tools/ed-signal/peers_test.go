@@ -16,7 +16,7 @@ import (
 type behaviour struct {
 	replies []string // sent for the first line or datagram of each sender, each with a write of its own
 	greet   bool     // streams: the replies come before anything was read
-	hold    bool     // streams: doesn't hang up afterwards
+	hold    bool     // streams: hangs up only after the other side
 	reset   bool     // streams: resets the connection instead of an orderly end
 	cut     bool     // streams: ends TLS without its alert
 	deaf    bool     // never reads
@@ -144,9 +144,7 @@ func serveStream(conn net.Conn, b behaviour) string {
 		}
 	}
 	rest, _ := io.ReadAll(reader)
-	if !b.hold {
-		_ = conn.Close()
-	}
+	_ = conn.Close()
 	return line + string(rest)
 }
 

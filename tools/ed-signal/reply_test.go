@@ -42,6 +42,7 @@ func TestReplies(t *testing.T) {
 		{"no line, wanted as JSON", streams, []string{"-j"}, behaviour{}, 1, "", "no reply: the other side hung up"},
 		{"no line, a value wanted", streams, []string{"-v", "a"}, behaviour{}, 1, "", "no reply: the other side hung up"},
 		{"no line, a command wanted", streams, []string{"-x", "PONG"}, behaviour{}, 1, "", "no PONG: the other side hung up"},
+		{"whose end waits for ours", streams, nil, behaviour{hold: true}, 0, "", ""},
 		{"the held line", streams, []string{"-r"}, behaviour{replies: []string{"PONG\n"}, hold: true}, 0, "PONG\n", ""},
 
 		{"INVALID", all, []string{"-r"}, behaviour{replies: []string{"INVALID command=PING;message=no\x1b\n"}}, 1,
