@@ -94,6 +94,18 @@ func TestUnixPeers(t *testing.T) {
 	}
 }
 
+// TestAnswerToNobody: the log says what could not be answered, and why.
+func TestAnswerToNobody(t *testing.T) {
+	loop, _ := looptest.New(t)
+	quiet := message.HandlerFunc(func(message.Sender, *message.Message) error { return nil })
+	layer := connection.NewMessageDatagrams(quiet, connection.MessageDatagramConfig{})
+	d := newDatagram(t, loop, unixSocket(t, filepath.Join(t.TempDir(), "s")), layer, connection.DatagramConfig{})
+	err := layer.SenderTo(d, connection.PeerFromPath("")).Send(message.New("UNKNOWN"))
+	if !errors.Is(err, syscall.EDESTADDRREQ) || !strings.HasPrefix(err.Error(), "UNKNOWN can't be sent to a socket without a name: ") {
+		t.Error(err)
+	}
+}
+
 func TestPeerText(t *testing.T) {
 	for _, tt := range []struct {
 		peer          connection.Peer

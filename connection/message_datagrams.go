@@ -153,6 +153,9 @@ func (p *PeerSender) Send(m *message.Message) error {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrSize, size, limit)
 	}
 	if err := p.datagram.WriteTo(text[start:], p.peer); err != nil {
+		if p.peer.unix && p.peer.path == "" {
+			err = fmt.Errorf("%s can't be sent to a socket without a name: %w", m.Command(), err)
+		}
 		return err
 	}
 	l.config.Coverage.AddSent(m)

@@ -180,7 +180,9 @@ func listen(loop *communicator.Communicator, h message.Handler, o options) (addr
 func ping(from message.Sender, m *message.Message) error {
 	reply := m.Reply("PONG")
 	for name, value := range m.Parameters() {
-		reply.Set(name, value)
+		if name != message.ParameterSecretCode { // it was for this service
+			reply.Set(name, value)
+		}
 	}
 	return from.Send(reply)
 }

@@ -154,6 +154,7 @@ func testCommands(t *testing.T, program string) {
 		for _, tt := range []struct{ ask, want string }{
 			{"PING", "PONG"},
 			{"<a:b demo/PING x=1;y=two words", "a:b/PONG x=1;y=two words"},
+			{"PING secret_code=hush;x=1", "PONG x=1"},
 			{"SUM", "TOTAL sum=0"},
 			{"SUM a=1;b=2;c=-5", "TOTAL sum=-2"},
 			{"SUM a=" + big + ";b=1", "TOTAL sum=1" + strings.Repeat("0", 300)},
