@@ -55,22 +55,8 @@ func ExampleOpen() {
 
 // A service whose log is rotated while it runs.
 func ExampleListen() {
-	folder, err := os.MkdirTemp("", "demo")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(folder)
-	loop, err := communicator.New(communicator.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer loop.Close()
-
-	file, err := logrotate.Open(filepath.Join(folder, "demo.log"), logrotate.FileConfig{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer file.Close()
+	loop, file, end := service()
+	defer end()
 	logger := logrus.New() // logrus.SetOutput(file) does it for the standard logger
 	logger.SetOutput(file)
 	logger.SetFormatter(&logrus.TextFormatter{DisableTimestamp: true})
@@ -96,15 +82,32 @@ func ExampleListen() {
 		log.Fatal(err)
 	}
 
-	for _, name := range []string{"demo.log.1", "demo.log"} {
-		text, err := os.ReadFile(filepath.Join(folder, name))
-		fmt.Printf("%s: %s%v\n", name, text, err)
+	for _, name := range []string{file.Name() + ".1", file.Name()} {
+		text, err := os.ReadFile(name)
+		fmt.Printf("%s: %s%v\n", filepath.Base(name), text, err)
 	}
 	// Output:
 	// demo.log.1: level=info msg=one
 	// <nil>
 	// demo.log: level=info msg=two
 	// <nil>
+}
+
+// service makes what a service of the examples has: a loop, and a log in a folder that goes away at the end.
+func service() (loop *communicator.Communicator, file *logrotate.File, end func()) {
+	folder, err := os.MkdirTemp("", "demo")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if loop, err = communicator.New(communicator.Config{}); err != nil {
+		log.Fatal(err)
+	}
+	if file, err = logrotate.Open(filepath.Join(folder, "demo.log"), logrotate.FileConfig{}); err != nil {
+		log.Fatal(err)
+	}
+	return loop, file, func() {
+		_, _, _ = file.Close(), loop.Close(), os.RemoveAll(folder)
+	}
 }
 
 // rotate does what logrotate and ed-signal do, and waits until the service has opened its log again.
@@ -131,21 +134,8 @@ func rotate(name, address string) error {
 
 // A service whose log is opened again on SIGHUP, without a socket.
 func ExampleFile_Reopen() {
-	folder, err := os.MkdirTemp("", "demo")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(folder)
-	loop, err := communicator.New(communicator.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer loop.Close()
-	file, err := logrotate.Open(filepath.Join(folder, "demo.log"), logrotate.FileConfig{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer file.Close()
+	loop, file, end := service()
+	defer end()
 
 	finished, err := loop.Hold() // in place of what a service does
 	if err != nil {

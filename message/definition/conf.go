@@ -1,7 +1,6 @@
 package definition
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +9,7 @@ import (
 )
 
 // Parse reads a definition in the format that the package documentation describes. The name of the file is for the error,
-// which joins a [*FileError] for each thing that is wrong, or a hundred.
+// a [*ParseError] with a [*FileError] for each thing that is wrong, or a hundred.
 //
 // What the C++ library would silently ignore is an error: lines that are neither a section nor a key nor a comment, keys
 // in front of the first section, sections without a key, and names of sections that no parameter can have.
@@ -31,7 +30,7 @@ func Parse(command, file string, text []byte) (*Definition, error) {
 			break
 		}
 	}
-	return r.definition(command), errors.Join(r.problems...)
+	return r.definition(command)
 }
 
 // maxProblems is after how many a file is not read on: it is of another kind.
@@ -49,7 +48,7 @@ type section struct {
 type confReader struct {
 	file     string
 	line     int
-	problems []error
+	problems []*FileError
 	ignored  []*FileError
 	sections map[string]*section
 	current  *section // nil in front of the first one, and in one with a bad name
@@ -157,8 +156,8 @@ func unquote(s string) string {
 	return s
 }
 
-// definition returns the result, nil if there were problems.
-func (r *confReader) definition(command string) *Definition {
+// definition returns the result, and the problems, if there were any, instead.
+func (r *confReader) definition(command string) (*Definition, error) {
 	d := &Definition{Command: command, Ignored: r.ignored}
 	for name, s := range r.sections {
 		if !s.keyed && len(r.problems) < maxProblems {
@@ -167,15 +166,9 @@ func (r *confReader) definition(command string) *Definition {
 		d.Parameters = append(d.Parameters, s.Parameter)
 	}
 	slices.SortFunc(d.Parameters, func(a, b Parameter) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortStableFunc(r.problems, func(a, b error) int { return lineOf(a) - lineOf(b) })
+	slices.SortStableFunc(r.problems, func(a, b *FileError) int { return a.Line - b.Line })
 	if r.problems != nil {
-		return nil
+		return nil, &ParseError{Problems: r.problems, Ignored: r.ignored}
 	}
-	return d
-}
-
-func lineOf(err error) int {
-	var e *FileError
-	errors.As(err, &e)
-	return e.Line
+	return d, nil
 }

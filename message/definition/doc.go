@@ -27,7 +27,7 @@
 //	flags = empty
 //
 // Dashes in the name of a section are underscores in the name of the parameter. Other keys than these three are
-// ignored, and listed in [Definition.Ignored].
+// ignored, and listed in [Definition.Ignored], or in [ParseError.Ignored] when something is wrong besides.
 // A section may come in several parts. A value may be put between double or single quotes. Lines that begin with # or ;
 // are comments. Lines end with LF or CR LF; there is no byte order mark.
 //

@@ -54,6 +54,36 @@ func (e *Error) Unwrap() []error {
 	return all
 }
 
+// ParseError is all that is wrong with a file of definitions.
+type ParseError struct {
+	// Problems are never empty, and in the order of their lines.
+	Problems []*FileError
+	// Ignored are the keys that mean nothing, and may be misspelt. They are no problems, and Error doesn't show them: it
+	// is what Definition.Ignored has of a file without problems.
+	Ignored []*FileError
+}
+
+// Error returns the problems, a line each.
+func (e *ParseError) Error() string {
+	var b strings.Builder
+	for i, p := range e.Problems {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(p.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the problems.
+func (e *ParseError) Unwrap() []error {
+	all := make([]error, len(e.Problems))
+	for i, p := range e.Problems {
+		all[i] = p
+	}
+	return all
+}
+
 // FileError is something wrong with a file of definitions.
 type FileError struct {
 	// File is its name, and Line the number of the line, 0 when no line is to blame.

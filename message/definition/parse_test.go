@@ -336,6 +336,29 @@ func TestIgnoredKeys(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("want (-), got (+):\n%s", diff)
 	}
+	// That something is wrong as well hides none of them.
+	d, err = definition.Parse("CMD", "CMD.conf", []byte("typ = x\n[a]\ntyp=integer\nflags=none\n[b]\nflag = optional\n"))
+	wrong := (*definition.ParseError)(nil)
+	if !errors.As(err, &wrong) || d != nil {
+		t.Fatalf("got %v, %v", d, err)
+	}
+	first := (*definition.FileError)(nil)
+	if !errors.As(err, &first) || first != wrong.Problems[0] || first.Line != 1 {
+		t.Errorf("the first problem is %v", first)
+	}
+	got = nil
+	for _, key := range wrong.Ignored {
+		got = append(got, key.Error())
+	}
+	want = []string{`CMD.conf:3: key "typ" is ignored`, `CMD.conf:6: key "flag" is ignored`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("with problems: want (-), got (+):\n%s", diff)
+	}
+	const problems = "CMD.conf:1: key \"typ\" in front of the first section\nCMD.conf:4: no such flag: \"none\""
+	if err.Error() != problems {
+		t.Errorf("got %q, want %q", err, problems)
+	}
+
 	_, err = definition.Parse("CMD", "CMD.conf", []byte(manySections()))
 	if lines := strings.Count(err.Error(), "\n") + 1; lines > 101 {
 		t.Errorf("%d problems", lines)

@@ -62,17 +62,11 @@ package main
 
 import (
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 )
 
-func main() {
-	// A reader that went away is an error of the write, with a word on the standard error.
-	signal.Ignore(syscall.SIGPIPE)
-	os.Exit(run(cli.System()))
-}
+func main() { os.Exit(run(cli.System())) }
 
 // run is the whole program. It returns the exit status.
 func run(env cli.Env) int {

@@ -16,6 +16,7 @@
 //
 //	definitions/FETCH_USER.conf:4: no such type: "int"
 //	definitions/FETCH_USER.conf:5: no such flag: " empty"
+//	definitions/FETCH_USER.conf:7: key "typ" is ignored
 //	verify-message-definitions: stat definitions/USER.conf: no such file or directory
 //
 // A file that the C++ library eventdispatcher reads without a word may be wrong here: one with lines that it ignores. That
@@ -49,6 +50,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message/definition"
@@ -85,7 +87,7 @@ func run(env cli.Env) int {
 func verify(tool *cli.Tool, o *options, name string) {
 	if o.verbose {
 		command := strings.TrimSuffix(filepath.Base(name), extension)
-		if _, err := fmt.Fprintf(tool.Stdout, "--- command: %s ---\n", command); err != nil {
+		if _, err := fmt.Fprintf(tool.Stdout, "--- command: %s ---\n", cli.Printable(command)); err != nil {
 			tool.Report(err)
 			o.verbose = false // once is enough; the definitions are read nevertheless
 		}
@@ -100,12 +102,18 @@ func verify(tool *cli.Tool, o *options, name string) {
 	}
 	tool.Log.WithField("file", name).Debug("reading a definition")
 	d, err := definition.ReadFile(name)
-	if err != nil {
+	wrong := (*definition.ParseError)(nil)
+	switch {
+	case err == nil:
+		wrong = &definition.ParseError{Ignored: d.Ignored}
+	case !errors.As(err, &wrong):
 		tool.Report(plain(err))
 		return
 	}
-	for _, key := range d.Ignored {
-		tool.Report(key)
+	all := slices.Concat(wrong.Problems, wrong.Ignored)
+	slices.SortStableFunc(all, func(a, b *definition.FileError) int { return a.Line - b.Line })
+	for _, problem := range all {
+		tool.Report(problem)
 	}
 }
 
@@ -115,10 +123,10 @@ func placed(err error) bool {
 	return errors.As(err, &file)
 }
 
-// plain takes the name of the package off an error that has it in front: the name of the tool says it.
+// plain takes the names of packages off an error that has them in front: the name of the tool says it.
 func plain(err error) error {
 	if text, found := strings.CutPrefix(err.Error(), "definition: "); found {
-		return errors.New(text)
+		return errors.New(strings.TrimPrefix(text, "message: "))
 	}
 	return err
 }

@@ -82,7 +82,7 @@ func TestVerify(t *testing.T) {
 			"2/MORE.conf:1: neither [parameter] nor key=value nor a comment\n"},
 		{"1/NONE.conf", 1, "", "verify-message-definitions: stat 1/NONE.conf: no such file or directory\n"},
 		{"1/", 1, "", "1/: not a regular file\n"},
-		{"-p 1 good", 1, "", "verify-message-definitions: message: command \"good\": not a command: capital letters, digits and underscores, " +
+		{"-p 1 good", 1, "", "verify-message-definitions: command \"good\": not a command: capital letters, digits and underscores, " +
 			"no digit first\n"},
 		{"-p 1/GOOD.conf GOOD", 1, "", "verify-message-definitions: stat 1/GOOD.conf/GOOD.conf: not a directory\n"},
 		{"-v -p 1 GOOD.conf", 1, "--- command: GOOD ---\n", "verify-message-definitions: stat GOOD.conf: no such file or directory\n"},
@@ -176,6 +176,7 @@ func Example() {
 	// --- command: FETCH_USER ---
 	// testdata/FETCH_USER.conf:4: no such type: "int"
 	// testdata/FETCH_USER.conf:5: no such flag: " empty"
+	// testdata/FETCH_USER.conf:7: key "typ" is ignored
 	// 1
 }
 
@@ -187,6 +188,16 @@ func TestIgnoredKeys(t *testing.T) {
 	}
 	status, stdout, stderr := runHere(file)
 	if want := file + ":2: key \"typ\" is ignored\n"; status != cli.StatusBad || stdout != "" || stderr != want {
+		t.Errorf("got %d, %q, %q", status, stdout, stderr)
+	}
+	// What is wrong besides comes in the order of lines.
+	if err := os.WriteFile(file, []byte("[a]\ntype = int\ntyp = integer\n[b]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr = runHere(file)
+	want := file + ":2: no such type: \"int\"\n" + file + ":3: key \"typ\" is ignored\n" +
+		file + ":4: section \"b\" has no key: the C++ library ignores it; add a type or flags\n"
+	if status != cli.StatusBad || stdout != "" || stderr != want {
 		t.Errorf("got %d, %q, %q", status, stdout, stderr)
 	}
 }

@@ -21,6 +21,8 @@
 // file:line: why. Options are those of GNU: -l 5, -l5, --limit 5, --limit=5, also behind plain arguments; -- ends them.
 // Each tool has --help, --version, --log-level, --log-file and --completion.
 //
+// A reader of the standard output that goes away is an error like a full disk.
+//
 // A tool that goes on after an error prints it with Tool.Report.
 //
 // The exit status is 0 when all is well, StatusBad when something isn't, and Config.UsageStatus when the command line

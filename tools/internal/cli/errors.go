@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -33,6 +34,22 @@ func (e *UsageError) Unwrap() error { return e.Err }
 func isUsage(err error) bool {
 	usage := (*UsageError)(nil)
 	return errors.As(err, &usage)
+}
+
+// plainValue puts what is wrong with the value of an option into plain words where pflag has those of package strconv.
+func plainValue(err error) error {
+	number := (*strconv.NumError)(nil)
+	if !errors.As(err, &number) {
+		return err
+	}
+	why := "not a number"
+	switch {
+	case number.Func == "ParseBool":
+		why = "neither true nor false"
+	case errors.Is(number, strconv.ErrRange):
+		why = "out of range"
+	}
+	return errors.New(strings.TrimSuffix(err.Error(), number.Error()) + why)
 }
 
 // separate returns the errors that have a line each: those that errors.Join has put together, or err itself.

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
@@ -19,8 +23,10 @@ type Env struct {
 	Stdout, Stderr io.Writer
 }
 
-// System is the Env of the process.
+// System is the Env of the process. From then on a reader that goes away is an error of the write that it misses, with a
+// line on the standard error, and doesn't kill the process by SIGPIPE without a word.
 func System() Env {
+	signal.Ignore(syscall.SIGPIPE)
 	return Env{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 }
 
@@ -30,7 +36,8 @@ type Config struct {
 	// Help is what --help prints, written by hand so that it fits a screen.
 	Help string
 	// Variable is the environment variable with options that come before those of the command line; Words splits it.
-	// Empty: there is none.
+	// It has options only: plain arguments and -- are errors. What is wrong with it is told with its name, but --help,
+	// --version and --completion on the command line work nevertheless. Empty: there is none.
 	Variable string
 	// UsageStatus is the exit status when the command line is wrong. 0: StatusUsage. The tools whose recorded model
 	// exits with 1 for whatever goes wrong have StatusBad.
@@ -53,6 +60,7 @@ type Tool struct {
 	config      Config
 	status      int                   // so far
 	logFile     *os.File              // nil as long as logs go to the standard error
+	logs        *logWriter            // what Log writes to
 	completions map[string]Completion // by the option's name; "" for the arguments
 	options     struct {
 		help, version                 bool
@@ -66,7 +74,7 @@ func New(config Config, env Env) *Tool {
 		config.UsageStatus = StatusUsage
 	}
 	t := &Tool{Env: env, config: config, Log: logrus.New(), completions: map[string]Completion{}}
-	t.Log.SetOutput(env.Stderr)
+	t.logTo(env.Stderr)
 	t.Log.SetFormatter(&logrus.TextFormatter{DisableColors: true, FullTimestamp: true})
 
 	t.Flags = pflag.NewFlagSet(config.Name, pflag.ContinueOnError)
@@ -157,44 +165,103 @@ func (t *Tool) run(f func(args []string) error) error {
 
 // parse reads the options of the environment and then those of the command line.
 func (t *Tool) parse() error {
-	args := t.Args
-	if name := t.config.Variable; name != "" {
-		first, err := Words(t.Getenv(name))
-		if err != nil {
-			return Usagef("%s: %w", name, err)
-		}
-		args = append(first, args...)
+	broken := t.parseVariable()
+	if err := t.Flags.Parse(t.Args); err != nil {
+		return cmp.Or(broken, Usagef("%w", plainValue(err)))
 	}
-	if err := t.Flags.Parse(args); err != nil {
+	if t.options.help || t.options.version || t.Flags.Changed("completion") {
+		return nil // whatever else is wrong: help is what the user needs then
+	}
+	if err := cmp.Or(broken, t.checkLog()); err != nil {
 		return Usagef("%w", err)
 	}
+	return nil
+}
+
+// parseVariable reads the options of the environment.
+func (t *Tool) parseVariable() error {
+	name := t.config.Variable
+	if name == "" {
+		return nil
+	}
+	words, err := Words(t.Getenv(name))
+	if err == nil {
+		err = plainValue(t.Flags.Parse(words))
+	}
+	switch {
+	case err != nil:
+	case t.Flags.ArgsLenAtDash() >= 0:
+		err = errors.New("only options can stand there, not --")
+	case t.Flags.NArg() > 0:
+		err = fmt.Errorf("only options can stand there, not %q", t.Flags.Arg(0))
+	default:
+		err = t.checkLog()
+	}
+	if err != nil {
+		return Usagef("%s: %w", name, err)
+	}
+	return nil
+}
+
+// checkLog checks the options of logs, and sets the level.
+func (t *Tool) checkLog() error {
 	level, err := logrus.ParseLevel(t.options.logLevel)
 	if err != nil {
-		return Usagef("--log-level: %q is none of %s", t.options.logLevel, strings.Join(levels(), ", "))
+		return fmt.Errorf("--log-level: %q is none of %s", t.options.logLevel, strings.Join(levels(), ", "))
+	}
+	if t.Flags.Changed("log-file") && t.options.logFile == "" {
+		return errors.New("--log-file: the name is empty")
 	}
 	t.Log.SetLevel(level)
 	return nil
+}
+
+// logWriter writes logs. It keeps its error, the first one, for closeLog: logrus would print it for each line, in words
+// of its own.
+type logWriter struct {
+	to  io.Writer
+	err error
+}
+
+// Write is a method of io.Writer.
+func (w *logWriter) Write(p []byte) (int, error) {
+	if _, err := w.to.Write(p); err != nil && w.err == nil {
+		w.err = err
+	}
+	return len(p), nil
+}
+
+func (t *Tool) logTo(w io.Writer) {
+	t.logs = &logWriter{to: w}
+	t.Log.SetOutput(t.logs)
 }
 
 func (t *Tool) openLog() error {
 	if t.options.logFile == "" {
 		return nil
 	}
-	file, err := os.OpenFile(t.options.logFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	// A FIFO that nobody reads is an error, nothing to wait for.
+	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE | syscall.O_NONBLOCK
+	file, err := os.OpenFile(t.options.logFile, flags, 0o640)
 	if err != nil {
 		return fmt.Errorf("--log-file: %w", err)
 	}
 	t.logFile = file
-	t.Log.SetOutput(file)
+	t.logTo(file)
 	return nil
 }
 
-// closeLog closes the file of logs. What a goroutine of the tool still logs goes to the standard error.
+// closeLog closes the file of logs, and reports what couldn't be written to it. What a goroutine of the tool still logs
+// goes to the standard error.
 func (t *Tool) closeLog() {
-	if t.logFile != nil {
-		t.Log.SetOutput(t.Stderr)
-		_ = t.logFile.Close() // each line has been written at once
-		t.logFile = nil
+	if t.logFile == nil {
+		return
+	}
+	file, logs := t.logFile, t.logs
+	t.logFile = nil
+	t.logTo(t.Stderr) // from here on nobody writes to logs
+	if err := cmp.Or(logs.err, file.Close()); err != nil {
+		t.Report(fmt.Errorf("--log-file: %w", err))
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -141,8 +141,9 @@ func TestOptions(t *testing.T) {
 		{"", "- -v", "true 10 [-]"},
 		{"", "--verbose=false", "false 10 []"},
 		{"--limit 7", "", "false 7 []"},
-		{"-l7 -v x", "--limit 8 y", "true 8 [x y]"},
-		{"--limit '9' \"a b\"", "", "false 9 [a b]"},
+		{"-l7 -v", "--limit 8 y", "true 8 [y]"},
+		{"--limit '9'", "", "false 9 []"},
+		{"--limit 7", "-- -v", "false 7 [-v]"},
 	} {
 		tool, env := newTool(cli.Config{Name: "demo", Variable: "DEMO"}, strings.Fields(tt.args)...)
 		env.variables["DEMO"] = tt.variable
@@ -167,12 +168,23 @@ func TestUsageErrors(t *testing.T) {
 		{"", "--nothing", "unknown flag: --nothing"},
 		{"", "-x", "unknown shorthand flag: 'x' in -x"},
 		{"", "--limit", "flag needs an argument: --limit"},
-		{"", "--limit many", `invalid argument "many" for "-l, --limit" flag: strconv.ParseInt: parsing "many": invalid syntax`},
-		{"", "--verbose=often", `invalid argument "often" for "--verbose" flag: strconv.ParseBool: parsing "often": invalid syntax`},
+		{"", "--limit many", `invalid argument "many" for "-l, --limit" flag: not a number`},
+		{"", "--limit=99999999999999999999", `invalid argument "99999999999999999999" for "-l, --limit" flag: out of range`},
+		{"", "--verbose=often", `invalid argument "often" for "--verbose" flag: neither true nor false`},
 		{"", "--log-level loud", `--log-level: "loud" is none of panic, fatal, error, warning, info, debug, trace`},
 		{"", "--completion fish", `--completion: "fish" is none of bash, zsh`},
 		{"", "--completion=", `--completion: "" is none of bash, zsh`},
-		{"--nothing", "", "unknown flag: --nothing"},
+		{"", "--log-file=", "--log-file: the name is empty"},
+		{"--nothing", "", "DEMO: unknown flag: --nothing"},
+		{"--nothing", "--limit 5", "DEMO: unknown flag: --nothing"},
+		{"--nothing", "--neither", "DEMO: unknown flag: --nothing"}, // one after the other
+		{"--limit", "5", "DEMO: flag needs an argument: --limit"},
+		{"--verbose=often", "", `DEMO: invalid argument "often" for "--verbose" flag: neither true nor false`},
+		{"--log-level loud", "", `DEMO: --log-level: "loud" is none of panic, fatal, error, warning, info, debug, trace`},
+		{"--log-file=", "", "DEMO: --log-file: the name is empty"},
+		{"--", "--limit 5", "DEMO: only options can stand there, not --"},
+		{"-l5 -- a", "", "DEMO: only options can stand there, not --"},
+		{"-l5 'a b'", "", `DEMO: only options can stand there, not "a b"`},
 		{"'", "", "DEMO: a quote without its end, or a backslash at the end"},
 		{"", "--\x1b[2J", `unknown flag: --\x1b[2J`},
 		{"", "--nothing --help", "unknown flag: --nothing"},
@@ -201,6 +213,7 @@ func TestHelpAndVersion(t *testing.T) {
 		args string
 		want string // empty: a version, which depends on how this was built
 	}{
+		{"--help --log-level loud --log-file=", help}, // who asks for help may need it
 		{"--help", help},
 		{"-h", help},
 		{"a --help b", help},
@@ -210,17 +223,20 @@ func TestHelpAndVersion(t *testing.T) {
 		{"--version --completion bash", ""},
 		{"--help --log-file /missing/log", help}, // nothing is logged
 	} {
-		tool, env := newTool(cli.Config{Name: "demo", Help: help}, strings.Fields(tt.args)...)
-		status := tool.Run(func([]string) error {
-			t.Errorf("%q: it runs", tt.args)
-			return nil
-		})
-		got := env.stdout.String()
-		if tt.want == "" && regexp.MustCompile(`^\S+\n$`).MatchString(got) {
-			got = ""
-		}
-		if status != 0 || got != tt.want || env.stderr.Len() > 0 {
-			t.Errorf("%q: got %d, %q, %q", tt.args, status, &env.stdout, &env.stderr)
+		for _, variable := range []string{"", "--nothing", "--", "word", "'", "--log-level loud"} {
+			tool, env := newTool(cli.Config{Name: "demo", Help: help, Variable: "DEMO"}, strings.Fields(tt.args)...)
+			env.variables["DEMO"] = variable
+			status := tool.Run(func([]string) error {
+				t.Errorf("%q: it runs", tt.args)
+				return nil
+			})
+			got := env.stdout.String()
+			if tt.want == "" && regexp.MustCompile(`^\S+\n$`).MatchString(got) {
+				got = ""
+			}
+			if status != 0 || got != tt.want || env.stderr.Len() > 0 {
+				t.Errorf("%q, %q: got %d, %q, %q", variable, tt.args, status, &env.stdout, &env.stderr)
+			}
 		}
 	}
 }
@@ -247,84 +263,39 @@ func TestOutputThatCanNotBeWritten(t *testing.T) {
 	}
 }
 
-func TestLogLevels(t *testing.T) {
-	for level, want := range map[string]string{
-		"": "error warning", "error": "error", "warn": "error warning", "info": "error warning info",
-		"DEBUG": "error warning info debug", "trace": "error warning info debug", "fatal": "",
-	} {
-		var args []string
-		if level != "" {
-			args = []string{"--log-level", level}
-		}
-		tool, env := newTool(cli.Config{Name: "demo"}, args...)
-		status := tool.Run(func([]string) error {
-			tool.Log.Error("one")
-			tool.Log.Warn("two")
-			tool.Log.WithField("peer", "\x1b[2J\n").Info("three")
-			tool.Log.Debug("four")
-			return nil
-		})
-		var got []string
-		for line := range strings.Lines(env.stderr.String()) {
-			match := logLine.FindStringSubmatch(line)
-			if match == nil {
-				t.Fatalf("%s: %q", level, line)
-			}
-			got = append(got, match[1])
-		}
-		if strings.Join(got, " ") != want || status != 0 || env.stdout.Len() > 0 {
-			t.Errorf("%s: %d, %q, want %s", level, status, got, want)
-		}
+// TestReaderThatGoesAway: System makes it an error of the write. This test is its own program, so that the signal can
+// kill it.
+func TestReaderThatGoesAway(t *testing.T) {
+	const inChild = "CLI_TEST_SYSTEM"
+	if os.Getenv(inChild) != "" {
+		env := cli.System()
+		env.Args = nil // which are those of the test
+		tool := cli.New(cli.Config{Name: "demo"}, env)
+		os.Exit(tool.Run(func([]string) error {
+			_, err := fmt.Fprintln(tool.Stdout, "x")
+			return err
+		}))
 	}
-}
-
-var logLine = regexp.MustCompile(`^time="[^"]+" level=([a-z]+) msg=[a-z]+( peer="\\x1b\[2J\\n")?\n$`)
-
-func TestLogFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "log")
-	for range 2 {
-		tool, env := newTool(cli.Config{Name: "demo"}, "--log-file", file, "--log-level=info")
-		status := tool.Run(func([]string) error {
-			tool.Log.Info("at work")
-			tool.Report(errors.New("a\nb"))
-			return errors.Join(errors.New("c"), cli.Usagef("d"))
-		})
-		// Who looks at the file sees all of it; who looks at the standard error sees each error once.
-		const stderr = "demo: a\\nb\ndemo: c\ndemo: d; see demo --help\n"
-		if status != 2 || env.stderr.String() != stderr || env.stdout.Len() > 0 {
-			t.Errorf("got %d, %q, %q", status, &env.stdout, &env.stderr)
-		}
-		tool.Log.Warn("afterwards")
-		if got := env.stderr.String(); !strings.Contains(got, "msg=afterwards") {
-			t.Errorf("logs after the end are lost: %q", got)
-		}
-	}
-	text, err := os.ReadFile(file)
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const once = `level=info msg="at work"
-level=error msg="a\\nb"
-level=error msg=c
-level=error msg="d; see demo --help"
-`
-	if got := regexp.MustCompile(`(?m)^time="[^"]+" `).ReplaceAllString(string(text), ""); got != once+once {
-		t.Errorf("the file has\n%s\nwant twice\n%s", got, once)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if info, err := os.Stat(file); err != nil || info.Mode().Perm()&0o137 != 0 {
-		t.Errorf("the file is %v, %v", info.Mode(), err)
-	}
-}
-
-func TestLogFileThatCanNotBeOpened(t *testing.T) {
-	missing := filepath.Join(t.TempDir(), "missing", "log")
-	tool, env := newTool(cli.Config{Name: "demo"}, "--log-file", missing)
-	status := tool.Run(func([]string) error {
-		t.Error("it runs")
-		return nil
-	})
-	if want := "demo: --log-file: open " + missing + ": no such file or directory\n"; status != 1 || env.stderr.String() != want {
-		t.Errorf("got %d, %q, want %q", status, &env.stderr, want)
+	_ = r.Close()
+	defer func() { _ = w.Close() }()
+	var stderr strings.Builder
+	cmd := exec.Command(self)
+	cmd.Args = append(cmd.Args, "-test.run=^"+t.Name()+"$")
+	// Under the race detector a process waits a second before it ends, for races to be reported.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"), inChild+"=1")
+	cmd.Stdout, cmd.Stderr = w, &stderr
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 ||
+		stderr.String() != "demo: write /dev/stdout: broken pipe\n" {
+		t.Errorf("got %v, %q", err, &stderr)
 	}
 }
 

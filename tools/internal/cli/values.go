@@ -14,6 +14,7 @@ import (
 
 var (
 	errNegative = errors.New("negative")
+	errTooLong  = errors.New("too long: 292 years are the most")
 	errNoTime   = errors.New("not a time: seconds, such as 5 or 0.5, or with a unit, such as 500ms, 2m or 1h")
 )
 
@@ -27,9 +28,16 @@ func Seconds(p *time.Duration) pflag.Value { return (*seconds)(p) }
 func (s *seconds) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil {
+		const most = float64(math.MaxInt64 / int64(time.Second))
 		number, err := strconv.ParseFloat(text, 64)
-		if err != nil || math.IsNaN(number) || math.Abs(number) > float64(math.MaxInt64/int64(time.Second)) {
+		noNumber := err == nil && (math.IsNaN(number) || math.IsInf(number, 0))
+		switch {
+		case noNumber, err != nil && !errors.Is(err, strconv.ErrRange) && !fitsAsZero(text):
 			return errNoTime
+		case text[0] == '-' && (err != nil || number != 0):
+			return errNegative
+		case err != nil || number > most:
+			return errTooLong
 		}
 		d = time.Duration(math.Round(number * float64(time.Second)))
 	}
@@ -38,6 +46,17 @@ func (s *seconds) Set(text string) error {
 	}
 	*s = seconds(d)
 	return nil
+}
+
+// fitsAsZero tells whether text is right for time.ParseDuration but for its size.
+func fitsAsZero(text string) bool {
+	_, err := time.ParseDuration(strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return '0'
+		}
+		return r
+	}, text))
+	return err == nil
 }
 
 func (s *seconds) String() string { return time.Duration(*s).String() }

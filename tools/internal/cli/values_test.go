@@ -57,6 +57,22 @@ func TestSeconds(t *testing.T) {
 	}
 }
 
+// TestSecondsSaysWhy: what is too long is a time, and what is negative isn't too long.
+func TestSecondsSaysWhy(t *testing.T) {
+	for text, want := range map[string]string{
+		"1e10": "too long", "1e300": "too long", "1e999": "too long", "9223372037": "too long", "3000000h": "too long",
+		"99999999999999999999s": "too long", "2562047h1h": "too long",
+		"-1": "negative", "-0.1": "negative", "-1e300": "negative", "-1e999": "negative", "-3000000h": "negative", "-5s": "negative",
+		"": "not a time", "-": "not a time", "-x": "not a time", "5x": "not a time", "Inf": "not a time", "-Inf": "not a time", "NaN": "not a time",
+		"99999999999999999999y": "not a time",
+	} {
+		d := time.Second
+		if err := cli.Seconds(&d).Set(text); err == nil || !strings.HasPrefix(err.Error(), want) || d != time.Second {
+			t.Errorf("%q: got %v, %v, want %s", text, err, d, want)
+		}
+	}
+}
+
 func TestSecondsAsOption(t *testing.T) {
 	for _, tt := range []struct {
 		args   []string

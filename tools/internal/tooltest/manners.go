@@ -20,8 +20,8 @@ const (
 
 // Manners checks what every tool promises: a help that fits a screen, with examples and all options, which the manual
 // page has as well, ../../doc/man/NAME.1; a version; scripts of completion that work in the shells; usage errors with
-// that exit status; logs in a file; an error when the standard output is full. Checks for which the machine lacks a
-// program (mandoc, zsh) are skipped.
+// that exit status; logs in a file; an error when the standard output is full or nobody reads it. Checks for which the
+// machine lacks a program (mandoc, zsh) are skipped.
 func Manners(t *testing.T, bin, name string, usageStatus int) {
 	t.Helper()
 	program := filepath.Join(bin, name)
@@ -45,7 +45,7 @@ func Manners(t *testing.T, bin, name string, usageStatus int) {
 	})
 	t.Run("usage", func(t *testing.T) {
 		for _, args := range [][]string{
-			{"--no-such-option"}, {"--log-level", "loud"}, {"--completion", "fish"}, {"--log-level"},
+			{"--no-such-option"}, {"--log-level", "loud"}, {"--completion", "fish"}, {"--log-level"}, {"--log-file="},
 		} {
 			status, stdout, stderr := run(program, args...)
 			want := name + ": "
@@ -62,6 +62,7 @@ func Manners(t *testing.T, bin, name string, usageStatus int) {
 			t.Errorf("status %d, %q, %q", status, stdout, stderr)
 		}
 	})
+	t.Run("broken pipe", func(t *testing.T) { checkPipe(t, program, name) })
 	t.Run("full", func(t *testing.T) {
 		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {
@@ -75,6 +76,20 @@ func Manners(t *testing.T, bin, name string, usageStatus int) {
 			}
 		}
 	})
+}
+
+// checkPipe has nobody read what the program prints, which is to be an error, and no death by SIGPIPE.
+func checkPipe(t *testing.T, program, name string) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	defer func() { _ = w.Close() }()
+	status, stderr := runTo(w, program, "--help")
+	if want := name + ": write /dev/stdout: broken pipe\n"; status != 1 || stderr != want {
+		t.Errorf("status %d, %q, want 1 and %q", status, stderr, want)
+	}
 }
 
 func checkHelp(t *testing.T, program, name string, options []string) {
@@ -93,11 +108,7 @@ func checkHelp(t *testing.T, program, name string, options []string) {
 			t.Errorf("%d columns, more than %d: %s", n, screenColumns, line)
 		}
 	}
-	for _, option := range options {
-		if !mentions(help, option) {
-			t.Errorf("not in the help: %s", option)
-		}
-	}
+	compare(t, "the help", mentioned(help), options)
 }
 
 // checkPage holds the manual page against the options, and has mandoc read it.
@@ -114,12 +125,7 @@ func checkPage(t *testing.T, name string, options []string) {
 			t.Errorf("no section %s in the manual page", section)
 		}
 	}
-	// An option is written Fl -long or Fl s in mdoc.
-	for _, option := range options {
-		if mention := regexp.MustCompile(`\bFl ` + regexp.QuoteMeta(option[1:]) + `(\s|$)`); !mention.Match(text) {
-			t.Errorf("not in the manual page: %s", option)
-		}
-	}
+	compare(t, "the manual page", listed(string(text)), options)
 	needs(t, "mandoc")
 	if out, err := exec.Command("mandoc", "-T", "lint", "-W", "warning", file).CombinedOutput(); err != nil {
 		t.Errorf("mandoc: %v\n%s", err, out)
@@ -171,9 +177,44 @@ func optionsOf(script string) []string {
 	return slices.Sorted(strings.FieldsSeq(list[1]))
 }
 
-// mentions tells whether an option stands in a text, and not only as a part of another.
-func mentions(text, option string) bool {
-	return regexp.MustCompile(`(^|[^\w-])` + regexp.QuoteMeta(option) + `($|[^\w-])`).MatchString(text)
+// compare compares the options that a text has with those of the program.
+func compare(t *testing.T, place string, got, options []string) {
+	t.Helper()
+	for _, option := range options {
+		if !slices.Contains(got, option) {
+			t.Errorf("not in %s: %s", place, option)
+		}
+	}
+	for _, option := range got {
+		if !slices.Contains(options, option) {
+			t.Errorf("only in %s: %s", place, option)
+		}
+	}
+}
+
+// mentioned returns what stands in a text as an option, also one of another program.
+func mentioned(text string) (options []string) {
+	for _, match := range regexp.MustCompile(`(?:^|[^\w-])(--[A-Za-z][\w-]*|-[A-Za-z]\b)`).FindAllStringSubmatch(text, -1) {
+		options = append(options, match[1])
+	}
+	return options
+}
+
+// listed returns the options that head the items of lists in a manual page, .It Fl s , Fl -long. A dash alone, which
+// ends the options, is none.
+func listed(page string) (options []string) {
+	for item := range strings.Lines(page) {
+		words := strings.Fields(item)
+		if len(words) < 2 || words[0] != ".It" || words[1] != "Fl" {
+			continue
+		}
+		for i, word := range words[1 : len(words)-1] {
+			if name := words[i+2]; word == "Fl" && name != "-" {
+				options = append(options, "-"+name)
+			}
+		}
+	}
+	return options
 }
 
 func run(program string, args ...string) (status int, stdout, stderr string) {

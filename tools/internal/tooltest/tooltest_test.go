@@ -92,6 +92,8 @@ func demo(fault string, env cli.Env) (status int) {
 		config.Help, _, _ = strings.Cut(help, "\nExamples:")
 	case "option not in help":
 		config.Help = strings.Replace(help, "-u, --upper", "    --upper", 1)
+	case "more options in help":
+		config.Help = strings.Replace(help, "in capital letters", "in capital letters, -x or --bogus[=no]", 1)
 	case "status":
 		config.UsageStatus = 1
 	case "no version":
@@ -187,6 +189,10 @@ func TestManners(t *testing.T) {
 		{"wide help", "help", "", "91 columns, more than 80"},
 		{"no examples", "help", "", "no usage at the beginning, or no examples"},
 		{"option not in help", "help", "", "not in the help: -u"},
+		{"more options in help", "help", "", "only in the help: --bogus"},
+		{"more options in help", "help", "", "only in the help: -x"},
+		{"more options in the page", "manual_page", strings.Replace(page, ".It Fl u", ".It Fl b , Fl -bogus Ar x\n.It Fl u", 1), "only in the manual page: --bogus"},
+		{"one that no item has in the page", "manual_page", strings.Replace(page, ".It Fl u , Fl -upper\n", ".It Fl -upper\nAs\n.Fl u .\n", 1), "not in the manual page: -u"},
 		{"option not in the page", "manual_page", strings.Replace(page, ".It Fl u , Fl -upper\n", ".It Fl -upper\n", 1), "not in the manual page: -u"},
 		{"section not in the page", "manual_page", strings.Replace(page, ".Sh FILES\nNone.\n", "", 1), "no section FILES"},
 		{"page that mandoc complains of", "manual_page", strings.Replace(page, ".El\n", "", 1), "mandoc: "},
@@ -194,6 +200,7 @@ func TestManners(t *testing.T) {
 		{"no version", "version", "", `--version printed ""`},
 		{"error twice", "log_file", "", "status 1, "},
 		{"nothing is full", "full", "", "status 0, "},
+		{"nothing is full", "broken_pipe", "", "status 0, "},
 		{"bash", "completion/bash", "", "want ["},
 		{"zsh", "completion/zsh", "", "zsh: "},
 	} {
