@@ -30,7 +30,7 @@ type result struct {
 }
 
 func newChecker(tool *cli.Tool, o *options) (*checker, error) {
-	c := &checker{tool: tool, options: o, fetcher: fetcher{timeout: o.timeout, log: tool.Log}}
+	c := &checker{tool: tool, options: o, fetcher: fetcher{timeout: o.timeout, name: o.servername, log: tool.Log}}
 	if p, ok := protocols()[o.starttls]; ok {
 		c.fetcher.starttls = &p
 	}
@@ -58,7 +58,12 @@ func (c *checker) check(targets []target) error {
 	results := make([]chan result, len(targets))
 	for i, t := range targets {
 		results[i] = make(chan result, 1)
-		running.Go(func() {
+		start := running.Go
+		if t.file && t.name == stdin {
+			// Nothing ends a read of it: when the output fails, that is said without waiting for more input.
+			start = func(f func()) { go f() }
+		}
+		start(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
 			results[i] <- c.look(ctx, t)
@@ -83,13 +88,16 @@ func (c *checker) check(targets []target) error {
 // look finds out about one target.
 func (c *checker) look(ctx context.Context, t target) result {
 	r := result{target: t}
+	var doubt error
 	if t.file {
 		r.chain, r.err = readFile(t.name, c.tool.Stdin)
 		if r.err != nil {
 			r.err = why(r.err)
 		}
 	} else {
-		r.chain, r.err = c.fetcher.fetch(ctx, t)
+		var got sent
+		got, r.err = c.fetcher.fetch(ctx, t)
+		r.chain, doubt = got.chain, got.doubt
 	}
 	if r.err != nil {
 		r.reason = "failed to load the certificate: " + r.err.Error()
@@ -97,7 +105,12 @@ func (c *checker) look(ctx context.Context, t target) result {
 	}
 	var verify func([]*x509.Certificate, time.Time) error
 	if c.options.verify {
-		verify = func(chain []*x509.Certificate, now time.Time) error { return c.verify(t, chain, now) }
+		verify = func(chain []*x509.Certificate, now time.Time) error {
+			if doubt != nil {
+				return doubt
+			}
+			return c.verify(t, chain, now)
+		}
 	}
 	r.verdict = judge(r.chain, time.Now(), c.options.limit, verify)
 	return r
@@ -110,6 +123,9 @@ func (c *checker) verify(t target, chain []*x509.Certificate, now time.Time) err
 	if t.file {
 		o.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
 	} else {
+		if c.fetcher.name != "" {
+			t.host = c.fetcher.name
+		}
 		o.DNSName = t.hostname()
 	}
 	for _, certificate := range chain[1:] {

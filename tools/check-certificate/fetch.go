@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,35 +20,59 @@ import (
 var (
 	errHungUp = errors.New("the server closed the connection")
 	errNoTLS  = errors.New("the server speaks no TLS")
+
+	errNameServer = errors.New("the name server does not answer")
+	errNoKey      = errors.New("the server did not show that it has the key")
+	errHandshake  = errors.New("the handshake failed")
 )
 
 // fetcher takes the certificates of servers as they are sent.
 type fetcher struct {
 	timeout  time.Duration // for everything
+	name     string        // is asked for; empty: the target's
 	starttls *protocol     // nil: TLS from the beginning
 	log      *logrus.Logger
 }
 
-// fetch returns what the server sends, its own certificate first, at least one.
-func (f *fetcher) fetch(ctx context.Context, t target) ([]*x509.Certificate, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	defer cancel()
-	chain, err := f.chain(ctx, t)
-	if err != nil {
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return nil, fmt.Errorf("no answer within %v", f.timeout)
-		}
-		return nil, why(err)
-	}
-	return chain, nil
+// sent is what a server sends.
+type sent struct {
+	chain []*x509.Certificate // its own certificate first, at least one
+	// doubt is why the certificates may be copies in the hands of somebody else; nil when they aren't. It matters to who
+	// verifies them.
+	doubt error
 }
 
-func (f *fetcher) chain(ctx context.Context, t target) (chain []*x509.Certificate, err error) {
+// fetch returns what the server sends.
+func (f *fetcher) fetch(ctx context.Context, t target) (sent, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	reason := func(err error) error {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return fmt.Errorf("no answer within %v", f.timeout)
+		}
+		return why(err)
+	}
+	chain, proven, err := f.chain(ctx, t)
+	switch {
+	case len(chain) == 0:
+		return sent{}, reason(err)
+	case !proven:
+		return sent{chain, fmt.Errorf("%w: %w", errNoKey, reason(err))}, nil
+	case err != nil && !isRemote(err):
+		return sent{chain, fmt.Errorf("%w: %w", errHandshake, reason(err))}, nil
+	}
+	// The server may refuse who has no certificate, or have other demands: its own it has shown.
+	return sent{chain: chain}, nil
+}
+
+// chain returns the certificates that came, whether the server has signed with their key, and what went wrong, which
+// may be after both.
+func (f *fetcher) chain(ctx context.Context, t target) (chain []*x509.Certificate, proven bool, err error) {
 	log := f.log.WithField("name", t.name)
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp", t.address())
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer conn.Close()
 	log.WithField("address", conn.RemoteAddr()).Debug("connected")
@@ -54,11 +80,11 @@ func (f *fetcher) chain(ctx context.Context, t target) (chain []*x509.Certificat
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	if f.starttls != nil {
 		if err := startTLS(conn, *f.starttls); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	secure := tls.Client(conn, &tls.Config{
-		ServerName:         t.host,
+		ServerName:         cmp.Or(f.name, t.host),
 		InsecureSkipVerify: true, // what doesn't verify has to be read as well, and nothing secret is sent
 		MinVersion:         tls.VersionTLS10,
 		CipherSuites:       ciphers(),
@@ -68,20 +94,31 @@ func (f *fetcher) chain(ctx context.Context, t target) (chain []*x509.Certificat
 			return nil
 		},
 	})
-	err = secure.Handshake()
-	switch {
-	case len(chain) != 0 && err != nil:
-		// The server may want a certificate of ours, or has other demands: its own it has shown.
-		log.WithError(err).Debug("the handshake failed after the certificates came")
-		return chain, nil
-	case err != nil:
-		return nil, err
+	if err = secure.Handshake(); err != nil {
+		if len(chain) != 0 {
+			log.WithError(err).Debug("the handshake failed after the certificates came")
+		}
+		return chain, signed(secure.ConnectionState()), err
 	}
 	if f.starttls != nil {
 		_, _ = io.WriteString(secure, f.starttls.bye) // politeness: all is known
 	}
 	_ = secure.Close()
-	return chain, nil
+	return chain, true, nil
+}
+
+// signed tells of a handshake that failed whether the server has shown before that it has the key. Up to TLS 1.2 it
+// signs its part of the key exchange: crypto/tls sets the curve when it has checked that, and it is in this part of the
+// handshake that a server refuses who has no certificate. A key exchange with RSA has no curve and proves nothing before
+// its end. In TLS 1.3 the curve is known earlier, but what the server has against a client comes after the handshake.
+func signed(state tls.ConnectionState) bool {
+	return state.Version < tls.VersionTLS13 && state.CurveID != 0
+}
+
+// isRemote tells whether it was the server that ended a handshake, by an alert.
+func isRemote(err error) bool {
+	var alert *net.OpError
+	return errors.As(err, &alert) && alert.Op == "remote error"
 }
 
 // ciphers are all that crypto/tls knows, also those that it finds too weak.
@@ -102,7 +139,7 @@ func why(err error) error {
 	)
 	switch {
 	case errors.As(err, &lookup):
-		return errors.New(lookup.Err)
+		return whyLookup(lookup)
 	case errors.As(err, &record):
 		return errNoTLS
 	case errors.As(err, &errno):
@@ -113,4 +150,15 @@ func why(err error) error {
 		return errHungUp
 	}
 	return err
+}
+
+// whyLookup is the reason of a look-up that failed. That of a name server which isn't there has both its addresses.
+func whyLookup(err *net.DNSError) error {
+	switch {
+	case err.IsTimeout:
+		return errNameServer
+	case strings.Contains(err.Err, "->"):
+		return fmt.Errorf("%w: %s", errNameServer, err.Err[strings.LastIndex(err.Err, ": ")+len(": "):])
+	}
+	return errors.New(err.Err)
 }

@@ -23,12 +23,24 @@ var (
 	errTwice         = errors.New("the standard input can be read once")
 	errFileSize      = errors.New("the file is longer than 4 MiB")
 	errNoCertificate = errors.New("there is no certificate in it")
-	errDamagedPEM    = errors.New("a certificate has no end, or isn't base64")
+	errDamagedPEM    = errors.New("a certificate is damaged: its line of BEGIN or END, or its base64")
+	errBinary        = errors.New("there are certificates in PEM, and beside them what isn't text")
+	errTrusted       = errors.New("a TRUSTED CERTIFICATE, whose settings only openssl knows: openssl x509 makes a plain one of it")
+	errPKCS7         = errors.New("PKCS #7: openssl pkcs7 -print_certs takes the certificates out of it")
+	errNotRegular    = errors.New("not a regular file; - is the standard input")
 )
 
 // readFile returns the certificates of a file, at least one: PEM, between whatever else, or DER.
 func readFile(name string, in io.Reader) ([]*x509.Certificate, error) {
 	if name != stdin {
+		// To open a named pipe may take for ever, and so may it to read one.
+		info, err := os.Stat(name)
+		switch {
+		case err != nil:
+			return nil, err
+		case !info.Mode().IsRegular() && !info.IsDir(): // a directory's own error is clearer
+			return nil, errNotRegular
+		}
 		file, err := os.Open(name)
 		if err != nil {
 			return nil, err
@@ -48,15 +60,28 @@ func readFile(name string, in io.Reader) ([]*x509.Certificate, error) {
 
 // parse reads certificates. One that can't be read is an error, so that none goes unchecked.
 func parse(data []byte) (all []*x509.Certificate, err error) {
-	begun := begins(data)
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // the mark of some editors
+	switch {
+	case mentions(data, "BEGIN TRUSTED CERTIFICATE-") != 0:
+		return nil, errTrusted
+	case mentions(data, "BEGIN PKCS7-", "BEGIN PKCS #7 SIGNED DATA-", "BEGIN CMS-") != 0:
+		return nil, errPKCS7
+	}
+	begun := max(
+		mentions(data, "BEGIN CERTIFICATE-", "BEGIN X509 CERTIFICATE-"),
+		mentions(data, "END CERTIFICATE-", "END X509 CERTIFICATE-"),
+	)
 	if begun == 0 {
 		if len(data) == 0 || data[0] != 0x30 { // an ASN.1 sequence
 			return nil, errNoCertificate
 		}
 		return x509.ParseCertificates(data)
 	}
+	if bytes.IndexByte(data, 0) >= 0 { // as in every certificate of DER, and in UTF-16
+		return nil, errBinary
+	}
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		if !isCertificate(block.Type) {
+		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" {
 			continue
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
@@ -71,16 +96,11 @@ func parse(data []byte) (all []*x509.Certificate, err error) {
 	return all, nil
 }
 
-func isCertificate(kind string) bool { return kind == "CERTIFICATE" || kind == "X509 CERTIFICATE" }
-
-// begins counts the lines with which a certificate begins.
-func begins(data []byte) (n int) {
-	for line := range bytes.Lines(data) {
-		line, begin := bytes.CutPrefix(bytes.TrimSpace(line), []byte("-----BEGIN "))
-		kind, end := bytes.CutSuffix(line, []byte("-----"))
-		if begin && end && isCertificate(string(kind)) {
-			n++
-		}
+// mentions counts what stands in the lines around a certificate. They count wherever they stand: package pem passes over
+// those that don't begin a line or lack a dash.
+func mentions(data []byte, lines ...string) (n int) {
+	for _, line := range lines {
+		n += bytes.Count(data, []byte(line))
 	}
 	return n
 }

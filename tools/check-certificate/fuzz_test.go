@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -11,20 +12,35 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzFile: no file makes the program fail, lose a certificate silently, or print what a terminal obeys.
+// FuzzFile: no file makes the program fail, lose a certificate silently, or print what a terminal obeys. The certificate
+// that may not be lost stands between whatever there is, in PEM as it is or without the line feeds.
 func FuzzFile(f *testing.F) {
 	root := newRoot(f)
 	leaf := issue(f, root, ecKey(), 400)
-	f.Add(leaf.Certificate[0])
-	f.Add(pemOf(leaf.Certificate[0], root.Certificate[0]))
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	between, other := pemOf(leaf.Certificate[0]), pemOf(root.Certificate[0])
+	f.Add(leaf.Certificate[0], []byte{})
+	f.Add(other, other)
+	f.Add(other, []byte("x "))
+	f.Add([]byte("x "), other)
+	f.Add([]byte("\ufeff"), other)
+	f.Add(append(bytes.Clone(other), "\ufeff"...), other)
+	f.Add(root.Certificate[0], other)
+	f.Add([]byte("-----BEGIN X-----\n"), append([]byte("-----END X-----\n"), other...))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"), []byte{})
+	f.Fuzz(func(t *testing.T, before, after []byte) {
+		for name, text := range map[string][]byte{
+			"PEM": between, "CR": bytes.ReplaceAll(between, []byte("\n"), []byte("\r")), "CRLF": bytes.ReplaceAll(between, []byte("\n"), []byte("\r\n")),
+			"cut at the beginning": between[1:], "cut at the end": between[:len(between)-len("-----\n")],
+		} {
+			all, err := parse(slices.Concat(before, text, after))
+			if err == nil && !slices.ContainsFunc(all, leaf.Leaf.Equal) {
+				t.Errorf("%s: the certificate is not among the %d read", name, len(all))
+			}
+		}
+		data := slices.Concat(before, after)
 		all, err := parse(data)
 		if (err == nil) != (len(all) > 0) {
 			t.Fatalf("%d certificates, %v", len(all), err)
-		}
-		if err == nil && begins(data) != 0 && begins(data) != len(all) {
-			t.Fatalf("%d of %d certificates", len(all), begins(data))
 		}
 		for _, option := range []string{"--info", "--json"} {
 			_, stdout, stderr := runHere(string(data), option, "--file", "-")

@@ -13,6 +13,7 @@
 //	if ! check-certificate localhost:8443; then …; fi
 //	check-certificate --limit 4w example.com mail.example.com:993 [2001:db8::1]:8443
 //	check-certificate --starttls smtp mail.example.com
+//	check-certificate --verify --servername www.example.com 192.0.2.7:443
 //	check-certificate --file /etc/ssl/site.pem
 //	check-certificate --json example.com | jq .days_left
 //
@@ -31,7 +32,7 @@
 //
 // # Exit status
 //
-//	0  when all are valid for longer than the limit
+//	0  when all are valid for at least the limit
 //	1  when one isn't, couldn't be read, or doesn't verify with --verify
 //	2  when the command line is wrong
 //

@@ -5,8 +5,15 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"io"
 	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +61,17 @@ func fill(t *testing.T, env *testscript.Env, root *tls.Certificate) error {
 	put("leaf.pem", der)
 	put("leaf.der", leaf.Certificate[0])
 	put("two.der", append(bytes.Clone(leaf.Certificate[0]), intermediate.Certificate[0]...))
+	five := pemOf(issue(t, root, ecKey(), 5).Certificate[0])
+	relabel := func(kind string) []byte { return bytes.ReplaceAll(five, []byte(" CERTIFICATE"), []byte(" "+kind)) }
+	for name, hidden := range map[string][]byte{
+		"word.pem": append([]byte("x "), five...), "cr.pem": bytes.ReplaceAll(five, []byte("\n"), []byte("\r")), "headless.pem": five[20:],
+		"dash.pem": five[1:], "later-bom.pem": slices.Concat(der, []byte("\ufeff"), five), "trusted.pem": relabel("TRUSTED CERTIFICATE"),
+		"pkcs7.pem": relabel("PKCS7"), "cms.pem": relabel("CMS"), "der.pem": issue(t, root, ecKey(), 5).Certificate[0],
+		"wide.pem": append(bytes.ReplaceAll(five, nil, []byte("\x00")), '\n'),
+	} {
+		put(name, append(bytes.Clone(hidden), der...))
+	}
+	put("bom.pem", slices.Concat([]byte("\ufeff"), five, der))
 	put("key.pem", keyPEM(t, ecKey()))
 	put("both.pem", append(append(keyPEM(t, ecKey()), "a word between\r\n"...), bytes.ReplaceAll(der, []byte("\n"), []byte("\r\n"))...))
 	put("chain.pem", pemOf(append(chained.Certificate, root.Certificate[0])...))
@@ -103,4 +121,63 @@ func runHere(stdin string, args ...string) (status int, stdout, stderr string) {
 		Args: args, Getenv: func(string) string { return "" }, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err,
 	})
 	return status, out.String(), err.String()
+}
+
+// full is an output that takes nothing.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestFullOutput: when the output fails, nothing waits for what would be printed later: neither for a server nor for
+// the standard input. Otherwise this test ends by its time limit.
+func TestFullOutput(t *testing.T) {
+	good := issue(t, newRoot(t), ecKey(), 400)
+	quick := save(t, t.TempDir(), "good.pem", pemOf(good.Certificate...))
+	in, more := io.Pipe()
+	t.Cleanup(func() { _ = more.Close() })
+	var stderr strings.Builder
+	status := run(cli.Env{
+		Args:   []string{"--timeout", "1h", "--file", quick, "--file", "-", serve(t, ends)},
+		Getenv: func(string) string { return "" }, Stdin: in, Stdout: full{}, Stderr: &stderr,
+	})
+	if want := "check-certificate: write: no space left on device\n"; status != 1 || stderr.String() != want {
+		t.Errorf("status %d, %q, want %q", status, &stderr, want)
+	}
+}
+
+// TestNagios plays the example of the manual page as it stands there.
+func TestNagios(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "doc", "man", program+".1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?s)\nAs a check of Nagios.*?\n\.Bd [^\n]*\n(.*?)\.Ed\n`).FindSubmatch(page)
+	if found == nil {
+		t.Fatal("where is the example?")
+	}
+	root := newRoot(t)
+	trusted := save(t, t.TempDir(), "root.pem", pemOf(root.Certificate[0]))
+	path := tooltest.Build(t, "tools/check-certificate") + ":" + os.Getenv("PATH")
+	nobody := refused(t)
+	issued := func(days int) string { return serve(t, secure(issue(t, root, ecKey(), days))) }
+	self := serve(t, secure(issue(t, nil, otherKey(), 400)))
+	for _, tt := range []struct {
+		server string
+		status int
+		want   string
+	}{
+		{issued(400), 0, "OK: HOST"},
+		{issued(15), 1, "WARNING: HOST: certificate expires in 15 days, on .* [(]limit 28 days[)]"},
+		{issued(5), 2, "CRITICAL: HOST: certificate expires in 5 days, on .* [(]limit 7 days[)]"},
+		{self, 2, "CRITICAL: HOST: certificate does not verify: certificate signed by unknown authority.*"},
+		{nobody, 2, "CRITICAL: check-certificate: HOST: failed to load the certificate: connection refused"},
+	} {
+		cmd := exec.Command("sh", "-c", string(found[1]))
+		cmd.Env = []string{"PATH=" + path, "SSL_CERT_FILE=" + trusted, "SSL_CERT_DIR=" + t.TempDir(), "host=" + tt.server}
+		out, err := cmd.CombinedOutput()
+		want := "^" + strings.ReplaceAll(tt.want, "HOST", regexp.QuoteMeta(tt.server)) + "\n$"
+		if status := exitStatus(err); status != tt.status || !regexp.MustCompile(want).Match(out) {
+			t.Errorf("status %d, %q, want %d, %q", status, out, tt.status, want)
+		}
+	}
 }

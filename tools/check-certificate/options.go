@@ -18,6 +18,7 @@ type options struct {
 	info, json, quiet bool
 	verify            bool
 	ca                string
+	servername        string
 	files             files
 	starttls          string
 	timeout           time.Duration
@@ -36,6 +37,7 @@ func newOptions(tool *cli.Tool) *options {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&o.verify, "verify", "v", false, "check the chain and the name as well")
 	f.StringVarP(&o.ca, "ca", "c", "", "trust the certificates of a `FILE` with --verify, not those of the system")
+	f.StringVarP(&o.servername, "servername", "n", "", "ask servers for a `NAME`, and with --verify check that one")
 	f.VarP(&o.files, "file", "f", "check the certificates in a `PEM` file")
 	f.StringVarP(&o.starttls, "starttls", "s", "", "begin in plain text with a `PROTOCOL`, smtp, imap or pop3")
 	f.VarP(cli.Seconds(&o.timeout), "timeout", "t", "wait `SECONDS` for a server (default 10)")
@@ -56,8 +58,12 @@ func (o *options) targets(args []string) ([]target, error) {
 		return nil, cli.Usagef("no name is given, and no file")
 	case len(printed) > 1:
 		return nil, cli.Usagef("%s and %s exclude each other", printed[0], printed[1])
+	case o.flags.Changed("ca") && o.ca == "":
+		return nil, cli.Usagef("--ca: %w", errEmpty)
 	case o.ca != "" && !o.verify:
 		return nil, cli.Usagef("--ca needs --verify")
+	case o.flags.Changed("servername") && len(args) == 0:
+		return nil, cli.Usagef("--servername is of no use to files")
 	case o.ca == stdin && slices.Contains(o.files.names, stdin):
 		return nil, cli.Usagef("--ca: %w", errTwice)
 	case o.flags.Changed("starttls") && !known:
@@ -68,6 +74,11 @@ func (o *options) targets(args []string) ([]target, error) {
 	port := "443"
 	if known {
 		port = protocol.port
+	}
+	if o.flags.Changed("servername") {
+		if err := checkName(o.servername); err != nil {
+			return nil, cli.Usagef("--servername: %w", err)
+		}
 	}
 	return o.files.merge(args, port)
 }

@@ -41,13 +41,8 @@ func recordedName() pkix.Name {
 }
 
 var (
-	ecKey = sync.OnceValue(func() crypto.Signer {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			panic(err)
-		}
-		return key
-	})
+	ecKey    = sync.OnceValue(newKey)
+	otherKey = sync.OnceValue(newKey) // nobody's
 	// rsaKey is for what has ciphers of old only.
 	rsaKey = sync.OnceValue(func() crypto.Signer {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -57,6 +52,14 @@ var (
 		return key
 	})
 )
+
+func newKey() crypto.Signer {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
 
 // edit changes a certificate before it is signed.
 type edit func(*x509.Certificate)

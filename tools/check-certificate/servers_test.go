@@ -2,12 +2,16 @@ package main
 
 import (
 	"bufio"
+	"crypto"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"regexp"
 	"strings"
@@ -107,6 +111,52 @@ func wantsCertificate(version uint16) configure {
 	return func(config *tls.Config) {
 		config.ClientAuth, config.MinVersion, config.MaxVersion = tls.RequireAnyClientCert, version, version
 	}
+}
+
+// impostor has a certificate that it has copied, and a key of its own.
+func impostor(certificate tls.Certificate) tls.Certificate {
+	certificate.PrivateKey = otherKey()
+	return certificate
+}
+
+// noKey is in place of a key that isn't there.
+type noKey struct{ public crypto.PublicKey }
+
+func (k noKey) Public() crypto.PublicKey { return k.public }
+
+func (noKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("no key")
+}
+
+// keyless has a certificate without its key: it shows that, and then sends an alert.
+func keyless(certificate tls.Certificate) tls.Certificate {
+	certificate.PrivateKey = noKey{certificate.Leaf.PublicKey}
+	return certificate
+}
+
+// version is a server of that version of TLS only.
+func version(v uint16) configure {
+	return func(config *tls.Config) { config.MinVersion, config.MaxVersion = v, v }
+}
+
+// unsigned lets of what a server of TLS 1.2 says first all through but its signed part of the key exchange, up to its
+// demand for a certificate; then it sends an alert, handshake_failure, and ends the connection.
+type unsigned struct{ net.Conn }
+
+func (u unsigned) Write(p []byte) (int, error) {
+	const handshake, alert, keyExchange, done = 22, 21, 12, 14
+	var out []byte
+	for rest := p; len(rest) > 5; {
+		n := 5 + int(binary.BigEndian.Uint16(rest[3:]))
+		if rest[0] == handshake && rest[5] != keyExchange && rest[5] != done {
+			out = append(out, rest[:n]...)
+		}
+		rest = rest[n:]
+	}
+	_, err := u.Conn.Write(append(out, alert, 3, 3, 0, 2, 2, 40))
+	record(u.Conn)
+	_ = u.Close()
+	return len(p), err
 }
 
 // first lets one Write through, and then ends the connection.
@@ -215,6 +265,19 @@ func farm(tb testing.TB, root *tls.Certificate) map[string]string {
 	add("CUT", good, func(conn net.Conn) {
 		secure(good, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })(first{conn})
 	})
+
+	for name, v := range map[string]uint16{"12": tls.VersionTLS12, "13": tls.VersionTLS13} {
+		add("IMPOSTOR"+name, good, secure(impostor(good), version(v)))
+	}
+	add("KEYLESS", good, secure(keyless(good), version(tls.VersionTLS13)))
+	add("UNSIGNED", good, func(conn net.Conn) { secure(good, wantsCertificate(tls.VersionTLS12))(unsigned{conn}) })
+	wordless := issue(tb, root, rsaKey(), 400)
+	add("OLDCLIENT", wordless, secure(wordless, old, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }))
+	wordless.SupportedSignatureAlgorithms = []tls.SignatureScheme{tls.PKCS1WithSHA1}
+	add("SHA1", wordless, secure(wordless, version(tls.VersionTLS12)))
+	// The key is larger than what crypto/tls reads by default. Nobody has its other half.
+	large := issue(tb, root, noKey{&rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 9000, 1), E: 65537}}, 13)
+	add("LARGE", large, secure(large))
 
 	plain("SILENT", ends)
 	plain("HANGUP", func(conn net.Conn) { record(conn) })

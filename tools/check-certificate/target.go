@@ -24,6 +24,7 @@ var (
 	errBrackets  = errors.New("brackets are for an IPv6 address, as in [::1]:443")
 	errColons    = errors.New("neither DOMAIN:PORT nor an IPv6 address")
 	errPort      = errors.New("a port is a number from 1 to 65535")
+	errBare      = errors.New("a name or an address alone: no port, no brackets")
 )
 
 // newServer reads DOMAIN[:PORT]. An IPv6 address stands in brackets, or bare when it has no port.
@@ -84,6 +85,18 @@ func (t *target) splitBrackets() error {
 func checkPort(text string) error {
 	if n, err := strconv.ParseUint(text, 10, 16); err != nil || n == 0 {
 		return errPort
+	}
+	return nil
+}
+
+// checkName checks a name that a server is asked for, or an address.
+func checkName(text string) error {
+	t, err := newServer(text, "443")
+	switch {
+	case err != nil:
+		return err
+	case t.host != text:
+		return fmt.Errorf("%q: %w", text, errBare)
 	}
 	return nil
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -238,25 +240,38 @@ func TestServerName(t *testing.T) {
 		if got := <-names; got != want {
 			t.Errorf("%s: the server was told %q, want %q", name, got, want)
 		}
+		if status, _, stderr := runHere("", "--servername", "other.example", name); status != 0 {
+			t.Fatalf("%s: status %d, %s", name, status, stderr)
+		}
+		if got := <-names; got != "other.example" {
+			t.Errorf("%s: the server was told %q, want the name of --servername", name, got)
+		}
 	}
 }
 
-// TestParallel: as many servers are asked at once as are promised. None answers before all of them are.
+// TestParallel: as many servers are asked at once as are promised, and no more. None answers before all of them are.
 func TestParallel(t *testing.T) {
 	good := issue(t, newRoot(t), ecKey(), 400)
 	const parallel, targets = 16, 32 // as the manual page has it
-	var asked atomic.Int32
+	var asked, open, most atomic.Int32
 	all := make(chan struct{})
 	server := serve(t, func(conn net.Conn) {
+		now := open.Add(1)
+		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+		}
 		if asked.Add(1) == parallel {
 			close(all)
 		}
 		<-all
+		open.Add(-1) // the client goes on from here
 		secure(good)(conn)
 	})
 	status, stdout, stderr := runHere("", slices.Repeat([]string{server}, targets)...)
 	if status != 0 || stderr != "" || strings.Count(stdout, "\n") != targets {
 		t.Errorf("status %d, %q, %q", status, stdout, stderr)
+	}
+	if n := most.Load(); n != parallel || maxParallel != parallel {
+		t.Errorf("%d were asked at once, of up to %d, want %d", n, maxParallel, parallel)
 	}
 }
 
@@ -274,6 +289,60 @@ func TestQuits(t *testing.T) {
 	}
 	if got := <-said; got != "QUIT\r\n" {
 		t.Errorf("the server got %q", got)
+	}
+}
+
+// TestGoodbye: the server is told that the session ends, by an alert.
+func TestGoodbye(t *testing.T) {
+	const alert = 21
+	good := issue(t, newRoot(t), ecKey(), 400)
+	types := make(chan []byte, 1)
+	server := serve(t, func(conn net.Conn) {
+		var got bytes.Buffer
+		secure(good, version(tls.VersionTLS12))(tee{conn, &got})
+		var all []byte
+		for rest := got.Bytes(); len(rest) >= 5; rest = rest[5+min(int(binary.BigEndian.Uint16(rest[3:])), len(rest)-5):] {
+			all = append(all, rest[0])
+		}
+		types <- all
+	})
+	if status, _, stderr := runHere("", server); status != 0 {
+		t.Fatalf("status %d, %s", status, stderr)
+	}
+	if got := <-types; len(got) == 0 || got[len(got)-1] != alert {
+		t.Errorf("the types of records were %d, want an alert, %d, as the last", got, alert)
+	}
+}
+
+// tee is a connection whose input is kept as well.
+type tee struct {
+	net.Conn
+	got *bytes.Buffer
+}
+
+func (c tee) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.got.Write(p[:n])
+	return n, err
+}
+
+// TestWhy: of a look-up that fails the reason is said, not the addresses of the machine.
+func TestWhy(t *testing.T) {
+	for _, tt := range []struct {
+		err  net.DNSError
+		want string
+	}{
+		{net.DNSError{Err: "no such host", IsNotFound: true}, "no such host"},
+		{net.DNSError{Err: "server misbehaving", IsTemporary: true}, "server misbehaving"},
+		{net.DNSError{Err: "read udp 127.0.0.1:53607->127.0.0.9:53: i/o timeout", IsTimeout: true}, "the name server does not answer"},
+		{
+			net.DNSError{Err: "read udp 127.0.0.1:53607->127.0.0.9:53: read: connection refused", IsTemporary: true},
+			"the name server does not answer: connection refused",
+		},
+	} {
+		if got := why(&net.OpError{Op: "dial", Err: &tt.err}); got.Error() != tt.want {
+			t.Errorf("%v: got %q, want %q", &tt.err, got, tt.want)
+		}
 	}
 }
 
