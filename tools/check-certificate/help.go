@@ -2,7 +2,7 @@ package main
 
 // help is what --help prints.
 const help = `Usage: check-certificate [options] DOMAIN[:PORT]...
-       check-certificate [options] --file PEM...
+       check-certificate [options] --file PEM [--file PEM]...
 
 Exit with 0 when all certificates are valid for 14 days still, 1 when one isn't
 or can't be read, 2 when the command line is wrong. The port is 443 by default.
@@ -10,7 +10,7 @@ or can't be read, 2 when the command line is wrong. The port is 443 by default.
   -l, --limit DURATION     report what ends within 60, 60d, 2w, 1y (default 14d)
   -i, --info               print the fields of the certificate
   -j, --json               print a JSON object for each name, a line each
-  -q, --quiet              print nothing but errors
+  -b, --bad; -q, --quiet   print what is bad only; print nothing but errors
   -v, --verify             check the chain and the name as well
   -c, --ca FILE            with --verify: trust these, not the system's roots
   -n, --servername NAME    ask for NAME, and check it with -v, not DOMAIN

@@ -8,7 +8,7 @@
 // for scripts that renew them.
 //
 //	check-certificate [options] DOMAIN[:PORT]...
-//	check-certificate [options] --file PEM...
+//	check-certificate [options] --file PEM [--file PEM]...
 //
 //	if ! check-certificate localhost:8443; then …; fi
 //	check-certificate --limit 4w example.com mail.example.com:993 [2001:db8::1]:8443
@@ -22,7 +22,8 @@
 // first has to be valid for the limit of time, 14 days when none is given. The port is 443 when none is given.
 //
 // One name whose certificates are good prints nothing, a bad one a line. Several names, and files, have a line each, in
-// their order. --info prints the fields of the certificate, --json an object a line. The manual page describes both.
+// their order; with --bad only those that are bad, which is what cron wants. --info prints the fields of the
+// certificate, --json an object a line. The manual page describes both.
 //
 // # Safety
 //

@@ -15,13 +15,13 @@ const defaultTimeout = 10 * time.Second
 // options are those of the command line.
 type options struct {
 	limit             limit
-	info, json, quiet bool
-	verify            bool
-	ca                string
-	servername        string
-	files             files
-	starttls          string
-	timeout           time.Duration
+	info, json, bad, quiet bool
+	verify                 bool
+	ca                     string
+	servername             string
+	files                  files
+	starttls               string
+	timeout                time.Duration
 
 	flags *pflag.FlagSet
 }
@@ -34,6 +34,7 @@ func newOptions(tool *cli.Tool) *options {
 	f.VarP(&o.limit, "limit", "l", "report what ends within a `DURATION`, as in 60, 60d, 2w, 1y (default 14 days)")
 	f.BoolVarP(&o.info, "info", "i", false, "print the fields of the certificate")
 	f.BoolVarP(&o.json, "json", "j", false, "print an object for each name, a line each")
+	f.BoolVarP(&o.bad, "bad", "b", false, "print nothing of what is good")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print errors only")
 	f.BoolVarP(&o.verify, "verify", "v", false, "check the chain and the name as well")
 	f.StringVarP(&o.ca, "ca", "c", "", "trust the certificates of a `FILE` with --verify, not those of the system")
@@ -58,6 +59,8 @@ func (o *options) targets(args []string) ([]target, error) {
 		return nil, cli.Usagef("no name is given, and no file")
 	case len(printed) > 1:
 		return nil, cli.Usagef("%s and %s exclude each other", printed[0], printed[1])
+	case o.bad && o.quiet:
+		return nil, cli.Usagef("--bad and --quiet exclude each other")
 	case o.flags.Changed("ca") && o.ca == "":
 		return nil, cli.Usagef("--ca: %w", errEmpty)
 	case o.ca != "" && !o.verify:

@@ -34,7 +34,7 @@ func (p *printer) print(r result) error {
 	}
 	var text string
 	switch {
-	case p.options.quiet:
+	case p.options.quiet, p.options.bad && r.ok:
 	case p.options.json:
 		text = asJSON(r, p.options)
 	case r.err != nil:

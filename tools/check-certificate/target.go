@@ -21,6 +21,7 @@ var (
 	errEmpty     = errors.New("no name")
 	errURL       = errors.New("a URL: give its host, and the port if need be")
 	errCharacter = errors.New("a character that names don't have; beyond ASCII they begin with xn--")
+	errPath      = errors.New("a server's name has no slash; a file needs its own --file")
 	errBrackets  = errors.New("brackets are for an IPv6 address, as in [::1]:443")
 	errColons    = errors.New("neither DOMAIN:PORT nor an IPv6 address")
 	errPort      = errors.New("a port is a number from 1 to 65535")
@@ -42,7 +43,9 @@ func (t *target) split() error {
 	switch {
 	case strings.Contains(text, "://"):
 		return errURL
-	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`/\@?#"'`, r) }):
+	case strings.Contains(text, "/"):
+		return errPath
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`\@?#"'`, r) }):
 		return errCharacter
 	case strings.HasPrefix(text, "["):
 		return t.splitBrackets()

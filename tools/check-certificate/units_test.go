@@ -81,7 +81,7 @@ func TestTargets(t *testing.T) {
 	for text, want := range map[string]error{
 		"": errEmpty, ":443": errEmpty, "a:": errPort, "a:0": errPort, "a:-1": errPort, "a:+1": errPort, "a:65536": errPort, "a:1x": errPort, "a:１": errCharacter,
 		"a:b:c": errColons, "::1:x": errColons, "[::1": errBrackets, "[::1]443": errBrackets, "[a]": errBrackets, "[127.0.0.1]": errBrackets, "[]": errBrackets, "[::1]:": errPort,
-		"https://a": errURL, "a/b": errCharacter, "a b": errCharacter, "a\n": errCharacter, "a\x1b[2J": errCharacter, "bücher.example": errCharacter, "\xff": errCharacter,
+		"https://a": errURL, "a/b": errPath, "./a.pem": errPath, "a b": errCharacter, "a\n": errCharacter, "a\x1b[2J": errCharacter, "bücher.example": errCharacter, "\xff": errCharacter,
 	} {
 		if got, err := newServer(text, "443"); !errors.Is(err, want) {
 			t.Errorf("%q: got %+v, %v, want %v", text, got, err, want)
