@@ -14,7 +14,7 @@ const defaultTimeout = 10 * time.Second
 
 // options are those of the command line.
 type options struct {
-	limit             limit
+	limit                  limit
 	info, json, bad, quiet bool
 	verify                 bool
 	ca                     string
