@@ -61,7 +61,8 @@ func setup(env *testscript.Env) error {
 //
 //	start VAR [-as NAME] [heir] SIGNAL...  starts a process that ends after one of the signals; VAR is its number
 //	got VAR SIGNAL...                      it has ended after exactly these signals
-//	alive VAR SIGNAL...                    it runs, and got these signals
+//	ended VAR                              it has ended: signals that come fast may do so in any order, or not before its end
+//	alive VAR SIGNAL...                    it runs, and got these signals, in any order
 //	heir VAR OTHER                         it has started another of its name, number OTHER, which runs and got no signal
 //	stopped VAR                            stops it
 //	zombie VAR                             kills it, and leaves it to its parent, who does not wait for it
@@ -69,7 +70,7 @@ func setup(env *testscript.Env) error {
 //	received VAR TEXT                      what it got
 func commands() map[string]tooltest.Command {
 	return map[string]tooltest.Command{
-		"start": start, "got": got, "alive": alive, "heir": heir, "stopped": stopped, "zombie": zombie,
+		"start": start, "got": got, "ended": ended, "alive": alive, "heir": heir, "stopped": stopped, "zombie": zombie,
 		"peer": listen, "received": received,
 	}
 }
@@ -103,10 +104,18 @@ func got(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+func ended(ts *testscript.TestScript, _ bool, args []string) {
+	if !worldOf(ts).victim(ts, args[0]).ended() {
+		ts.Fatalf("%s has not ended", args[0])
+	}
+}
+
 func alive(ts *testscript.TestScript, _ bool, args []string) {
 	r := worldOf(ts).victim(ts, args[0])
-	if signals := r.signals(len(args) - 1); !slices.Equal(signals, args[1:]) {
-		ts.Fatalf("%s got %q, want %q", args[0], signals, args[1:])
+	signals, want := r.signals(len(args)-1), args[1:]
+	slices.Sort(signals)
+	if slices.Sort(want); !slices.Equal(signals, want) {
+		ts.Fatalf("%s got %q, want %q", args[0], signals, want)
 	}
 	ts.Check(r.cmd.Process.Signal(mark))
 	if signals := r.signals(1); r.ended() || !slices.Equal(signals, []string{"WINCH"}) {

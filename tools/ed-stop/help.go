@@ -22,6 +22,6 @@ Exit status: 0 gone or was not running, 1 still there, or another error.
 Options can also be in the environment variable ED_STOP.
 
 Examples:
-  ExecStop=/usr/bin/ed-stop --service $MAINPID
+  ExecStop=/usr/local/bin/ed-stop --service $MAINPID
   ed-stop -s nginx -s backup --signal TERM:20 --kill
 `

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
 
 const (
@@ -45,12 +46,18 @@ func TestMain(m *testing.M) {
 }
 
 // victim prints which signals it gets, and ends after one of those that are named. With "heir" as its first argument it
-// starts another of its name before. It ends as well when its standard input does, or when the test ends.
+// starts another of its name before. Those that are named with a dash in front it ignores. It ends as well when its
+// standard input does, or when the test ends.
 func victim(ends []string) {
 	heir := len(ends) > 0 && ends[0] == "heir"
 	got := make(chan os.Signal, 100)
 	signal.Notify(got, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCONT,
 		mark)
+	for _, name := range ends {
+		if name, ignored := strings.CutPrefix(name, "-"); ignored {
+			signal.Ignore(signals[name])
+		}
+	}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
@@ -76,8 +83,22 @@ func victim(ends []string) {
 }
 
 // fakeSystemctl adds its arguments to the file args of a folder, a line each. It prints the line of the file answers
-// that is at the position of the call, or the last; one that begins with an exclamation mark is an error.
+// that is at the position of the call, or the last; one that begins with an exclamation mark is an error. Where lingers is
+// a FIFO it leaves a process behind that holds its output open until somebody has written to that.
 func fakeSystemctl(dir string, args []string) {
+	lingers := filepath.Join(dir, "lingers")
+	if len(args) == 0 { // the one that is left behind
+		_, _ = os.ReadFile(lingers)
+		os.Exit(0)
+	}
+	if _, err := os.Lstat(lingers); err == nil {
+		next := exec.Command(os.Args[0])
+		next.Path, next.Stdout = "/proc/self/exe", os.Stdout
+		if err := next.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(7)
+		}
+	}
 	// A call has six arguments.
 	before, _ := os.ReadFile(filepath.Join(dir, "args"))
 	call := bytes.Count(before, []byte("\n")) / 6
@@ -151,11 +172,12 @@ func (r *running) line() string {
 	}
 }
 
-// signals returns the next n signals that it got, fewer if it has ended before. SIGCONT is left out.
+// signals returns the next n signals that it got, fewer if it has ended before, or nothing has come for too long. SIGCONT
+// is left out.
 func (r *running) signals(n int) (got []string) {
 	for len(got) < n {
 		switch line := r.line(); line {
-		case "":
+		case "", "nothing":
 			return got
 		case "CONT":
 		default:
@@ -243,7 +265,7 @@ func newPeer(network, address string, v *running) (*peer, error) {
 	p.close = func() { _ = conn.Close(); <-done }
 	go func() {
 		defer close(done)
-		buffer := make([]byte, 2*maxDatagram)
+		buffer := make([]byte, 2*receiver.MaxUnixgram)
 		for {
 			n, _, err := conn.ReadFrom(buffer)
 			if err != nil {

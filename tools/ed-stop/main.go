@@ -9,13 +9,14 @@
 //	ed-stop --process-name --service imagesrv --message 127.0.0.1:4041
 //
 // A number is that of a process. Anything else is a unit, whose main process systemctl names; with --process-name,
-// when systemd has none running, it is the name of a process, which only one may have.
+// when systemd has none running, it is the name of a process, which only one may have, or the path of its program.
 //
 // The process gets SIGINT and has --timeout to end, 60 seconds by default, then SIGTERM and ten seconds. --signal is
 // another sequence, --kill puts SIGKILL at its end, --message puts a STOP message before it. After each signal but
 // SIGKILL and those that stop comes a SIGCONT, as systemd does it, because a process that is stopped takes nothing
-// else. ed-stop returns the moment that the process is gone; one that has ended and was not waited for by its parent
-// is. Several are stopped at the same time.
+// else. After a signal that the process ignores there is no time when another but SIGKILL follows. ed-stop returns the
+// moment that the process is gone; one that has ended and was not waited for by its parent is. Several are stopped at
+// the same time.
 //
 // The process is held by a pidfd while systemd is asked once more, or /proc is looked at, whether it is the one that is
 // meant. So no signal can hit another process that got the number later. Process 0 and 1, ed-stop itself, threads and

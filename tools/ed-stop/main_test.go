@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/tooltest"
 )
 
@@ -41,7 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("REFUSED", tcp)
 			env.Setenv("REFUSED_UDP", udp)
 			env.Setenv("ESC", "\x1b[31m")
-			long := bytes.Repeat([]byte("x"), maxDatagram)
+			long := bytes.Repeat([]byte("x"), receiver.MaxUDP)
 			return cmp.Or(os.WriteFile(filepath.Join(env.WorkDir, "long"), long, 0o600), setup(env))
 		},
 	})
@@ -125,15 +128,19 @@ func TestOtherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can become another user")
 	}
-	bin := tooltest.Build(t, "tools/ed-stop")
-	for dir := bin; dir != filepath.Clean(os.TempDir()); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
+	file := filepath.Join(tooltest.Build(t, "tools/ed-stop"), "ed-stop")
+	if err := os.Chmod(file, 0o755); err != nil {
+		t.Fatal(err)
 	}
+	program, err := os.Open(file) // nobody can't get to it by its path if a folder above is private
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = program.Close() }()
 	v := newVictim(t, "INT")
 	for _, args := range [][]string{{}, {"--dry-run"}, {"--kill"}} {
-		cmd := exec.Command(filepath.Join(bin, "ed-stop"), append(args, strconv.Itoa(v.pid()))...)
+		cmd := exec.Command("/proc/self/fd/3", append(args, strconv.Itoa(v.pid()))...)
+		cmd.ExtraFiles = []*os.File{program}
 		cmd.Dir = "/"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		var stderr strings.Builder
@@ -159,16 +166,11 @@ func TestNameOfAnother(t *testing.T) {
 		found [][]int // by one search after the other
 		want  string
 	}{
-		{[][]int{{other.pid()}, {}}, ""},
-		{[][]int{{gone.pid()}, {}}, ""},
+		{[][]int{{other.pid()}, {}}, errNobody.Error()},
+		{[][]int{{gone.pid()}, {}}, errNobody.Error()},
 		{[][]int{{gone.pid()}, {other.pid()}, {gone.pid()}, {other.pid()}}, `"demo": the processes of that name come and go`},
 	} {
-		tool, _ := newTool(cli.Env{Stderr: new(bytes.Buffer)})
-		p := &plan{steps: []step{{sigint, time.Hour}}, processNames: true}
-		s, err := p.prepare(tool)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := newStopper(t)
 		s.search = func(string) (pids []int, err error) {
 			pids, tt.found = tt.found[0], tt.found[1:]
 			return pids, nil
@@ -177,12 +179,99 @@ func TestNameOfAnother(t *testing.T) {
 		if held != nil || fmt.Sprint(cmp.Or(err, errors.New(""))) != tt.want {
 			t.Errorf("got %v, %v, want %q", held, err, tt.want)
 		}
-		if err := s.loop.Close(); err != nil {
-			t.Error(err)
-		}
 	}
 	if other.ended() {
 		t.Error("another was stopped")
+	}
+}
+
+// newStopper returns one that is closed when the test ends.
+func newStopper(t *testing.T) *stopper {
+	t.Helper()
+	tool, _ := newTool(cli.Env{Stderr: new(bytes.Buffer)})
+	p := &plan{steps: []step{{sigint, time.Hour}}, processNames: true}
+	s, err := p.prepare(tool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.loop.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestGoneWhenLookedAt: a process that goes while /proc is looked at isn't the one that was seen there.
+func TestGoneWhenLookedAt(t *testing.T) {
+	v := newVictim(t)
+	s := newStopper(t)
+	found := []int{v.pid()}
+	s.search = func(string) (pids []int, err error) {
+		pids, found = found, nil
+		return pids, nil
+	}
+	s.has = func(int, string) bool {
+		v.end() // another may get its number now, and be called so
+		return true
+	}
+	if p, err := s.byProcessName("demo"); p != nil || !errors.Is(err, errNobody) {
+		t.Errorf("got %v, %v", p, err)
+	}
+}
+
+// TestAmong: of two with one number the second is the first only as long as that is alive.
+func TestAmong(t *testing.T) {
+	v := newVictim(t)
+	s := newStopper(t)
+	var held []*process
+	for range 2 {
+		p, err := s.hold("demo", v.pid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, p)
+	}
+	if !s.among(held[:1], held[1]) {
+		t.Error("one process is taken for two")
+	}
+	v.end()
+	if s.among(held[:1], held[1]) {
+		t.Error("a process is taken for one that had its number before")
+	}
+}
+
+// TestPeerHangsUp: a service that hangs up has its time to end all the same.
+func TestPeerHangsUp(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	target, err := receiver.Parse(receiver.TCP, listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	sent := make(chan error, 1)
+	go func() { sent <- (&request{Target: target, text: []byte("STOP\n")}).send(ctx) }()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(conn).ReadString('\n'); line != "STOP\n" {
+		t.Errorf("received %q, %v", line, err)
+	}
+	_ = conn.Close()
+	select {
+	case err := <-sent:
+		t.Fatalf("it has returned %v when the service hung up", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	cancel()
+	if err := <-sent; err != nil {
+		t.Error(err)
 	}
 }
 
@@ -210,30 +299,6 @@ func TestMessageIsStuck(t *testing.T) {
 	}
 	if got := v.signals(100); strings.Join(got, " ") != "INT" {
 		t.Errorf("it got %q", got)
-	}
-}
-
-// TestSystemctlTakesTooLong: ed-stop doesn't wait for ever for systemctl, nor for what that has started.
-func TestSystemctlTakesTooLong(t *testing.T) {
-	dir := t.TempDir()
-	// A program that reads its standard input, which is empty, would end; a FIFO without a writer can't be opened.
-	fifo := filepath.Join(dir, "answers")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(self, filepath.Join(dir, "systemctl")); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir)
-	t.Setenv(fakeVariable, dir)
-	_, err = mainPID("demo", 50*time.Millisecond)
-	unavailable := (*systemctlError)(nil)
-	if !errors.As(err, &unavailable) || unavailable.why != "no answer within 50ms" {
-		t.Errorf("got %v", err)
 	}
 }
 

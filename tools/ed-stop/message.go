@@ -3,15 +3,12 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -19,115 +16,93 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/connection/worker"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
 
-const (
-	defaultPort = "4041"
-	sender      = "ed_stop" // the service that the message is from
-	maxDatagram = 1024      // bytes, as the services of the C++ library read
-	maxSecret   = 64 << 10
-
-	secretVariable = "ED_SIGNAL_SECRET"
-)
+// sender is the service that the message is from.
+const sender = "ed_stop"
 
 // errNoRoom: the service didn't take the message in time.
 var errNoRoom = errors.New("the receiver did not take it in time")
 
 // request is a message that asks the service to stop.
 type request struct {
-	network, address string
-	text             []byte
+	receiver.Target
+	text []byte
 }
 
 // request makes the message of the command line.
 func (o *options) request(tool *cli.Tool) (*request, error) {
-	network, address, err := parseTarget(o.message)
+	target, err := parseTarget(o.message)
 	if err != nil {
 		return nil, cli.Usagef("--message: %w", err)
 	}
-	r := &request{network: network, address: address}
-	m := message.New(message.CommandStop).SetSentFromService(sender)
-	if r.datagram() {
-		secret, err := o.secret(tool)
-		if err != nil {
-			return nil, fmt.Errorf("--secret-file: %w", err)
-		}
-		if secret != "" {
-			m.Set(message.ParameterSecretCode, secret)
-		}
+	secret, err := o.secret(tool, target)
+	if err != nil {
+		return nil, fmt.Errorf("--secret-file: %w", err)
 	}
+	m := message.New(message.CommandStop).SetSentFromService(sender)
+	if secret != "" {
+		m.Set(message.ParameterSecretCode, secret)
+	}
+	r := &request{Target: target}
 	if r.text, err = m.MarshalText(); err != nil {
 		return nil, err
 	}
-	switch {
-	case !r.datagram():
+	if err := r.CheckLength(len(r.text)); err != nil {
+		return nil, fmt.Errorf("%w: the secret is too long", err)
+	}
+	if !r.Datagrams() {
 		r.text = append(r.text, '\n')
-	case len(r.text) > maxDatagram:
-		return nil, fmt.Errorf("the message has %d bytes, more than the %d of a datagram: the secret is too long", len(r.text), maxDatagram)
 	}
 	return r, nil
 }
 
-func (r *request) datagram() bool { return r.network == "udp" || r.network == "unixgram" }
-
-// secret returns the first line of --secret-file, or else what the environment has.
-func (o *options) secret(tool *cli.Tool) (string, error) {
+// secret returns what goes into a message to the target, from --secret-file or else the environment. The file is read,
+// within --timeout, also where streams have no secret: one that is wrong there is a mistake all the same.
+func (o *options) secret(tool *cli.Tool, target receiver.Target) (secret string, err error) {
 	if o.secretFile == "" {
-		return tool.Getenv(secretVariable), nil
-	}
-	in := tool.Stdin
-	if o.secretFile != "-" {
-		file, err := os.Open(o.secretFile)
-		if err != nil {
+		secret = tool.Getenv(receiver.SecretVariable)
+	} else {
+		ctx, cancel := context.WithTimeout(context.Background(), o.timeout)
+		defer cancel()
+		if secret, err = receiver.ReadSecret(ctx, o.secretFile, tool.Stdin); err != nil {
 			return "", err
 		}
-		defer func() { _ = file.Close() }()
-		in = file
 	}
-	line, err := bufio.NewReader(io.LimitReader(in, maxSecret)).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return "", err
+	if secret != "" && !target.Datagrams() {
+		tool.Log.WithField("network", target.Network).Info("the secret is left out: only datagrams have one")
+		return "", nil
 	}
-	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", errors.New("its first line is empty")
-	}
-	return line, nil
+	return secret, nil
 }
 
 // parseTarget reads where a message is sent to: [udp:|tcp:]HOST[:PORT], unix:PATH or unixgram:PATH.
-func parseTarget(text string) (network, address string, err error) {
-	network, address, _ = strings.Cut(text, ":")
-	switch network {
-	case "unix", "unixgram":
-		if address == "" {
-			err = fmt.Errorf("%q has no path", text)
-		}
-		return network, address, err
-	case "udp", "tcp":
-	default:
-		network, address = "udp", text
+func parseTarget(text string) (receiver.Target, error) {
+	network, address, _ := strings.Cut(text, ":")
+	if !slices.Contains(receiver.Networks(), network) {
+		network, address = receiver.UDP, text
 	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil { // there is no port
-		host, port = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]"), defaultPort
+	target, err := receiver.Parse(network, address)
+	if errors.Is(err, receiver.ErrPath) {
+		err = fmt.Errorf("%w: write unix: or unixgram: in front of it", err)
 	}
-	port = cmp.Or(port, defaultPort)
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" || strings.ContainsAny(host, "[]") {
-		return "", "", fmt.Errorf("%q is not an address HOST[:PORT]", text)
-	}
-	return network, net.JoinHostPort(host, port), nil
+	return target, err
 }
 
-// ask sends the message without keeping the loop. The next step follows when that has failed, or its time is over.
-func (p *process) ask() (err error) {
+// ask does the step that sends the message, without keeping the loop. The next one follows when that has failed, or its
+// time is over.
+func (p *process) ask(now step) (err error) {
+	p.log.Info("sending STOP", "service", p.name, "pid", p.watch.PID(), "wait", now.wait, "network", p.request.Network,
+		"address", p.request.Address)
 	p.asked, err = worker.Go(p.loop, p.request.send, func(err error) {
 		p.asked = nil
 		if !p.watch.Handle().Active() {
 			return
 		}
 		if err != nil {
-			p.log.Warn("the message could not be sent", "service", p.name, "network", p.request.network,
-				"address", p.request.address, "error", err)
+			p.log.Warn("the message could not be sent", "service", p.name, "network", p.request.Network,
+				"address", p.request.Address, "error", err)
 		}
 		p.timer.Stop()
 		p.next()
@@ -138,7 +113,7 @@ func (p *process) ask() (err error) {
 // send sends the message, and stays connected until ctx ends, so that the service isn't cut off in what it says about
 // it. What it says is not looked at.
 func (r *request) send(ctx context.Context) error {
-	conn, err := new(net.Dialer).DialContext(ctx, r.network, r.address)
+	conn, err := r.Dial(ctx, net.Dialer{})
 	if err != nil {
 		return err
 	}

@@ -44,19 +44,48 @@ func newTool(env cli.Env) (*cli.Tool, *options) {
 	f.StringArrayVarP(&o.services, "service", "s", nil, "the unit or process to stop, `NAME|PID`")
 	f.VarP(cli.Seconds(&o.timeout), "timeout", "t", "how long to wait after SIGINT, a `TIME`")
 	f.BoolVarP(&o.processName, "process-name", "p", false, "search the processes when no unit runs")
-	f.StringVar(&o.signals, "signal", "", "the signals to send, a `LIST` such as TERM:5,QUIT:2")
+	f.Var(word{&o.signals, f}, "signal", "the signals to send, a `LIST` such as TERM:5,QUIT:2")
 	f.BoolVarP(&o.kill, "kill", "k", false, "send SIGKILL at the end")
-	f.StringVarP(&o.message, "message", "M", "", "first send STOP to `ADDR`")
-	f.StringVar(&o.secretFile, "secret-file", "", "the `FILE` with the secret of a datagram")
+	f.VarP(word{&o.message, f}, "message", "M", "first send STOP to `ADDR`")
+	f.Var(word{&o.secretFile, f}, "secret-file", "the `FILE` with the secret of a datagram")
 	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "print what would be stopped")
 
 	units := cli.Completion{Command: `systemctl list-units --type=service --state=running --plain --no-legend --no-pager 2>/dev/null | cut -d" " -f1`}
 	tool.Complete("service", units)
 	tool.Complete("", units)
 	tool.Complete("signal", cli.Completion{Words: signalNames()})
+	tool.Complete("message", cli.Completion{Words: []string{"udp:", "tcp:", "unix:", "unixgram:"}})
 	tool.Complete("secret-file", cli.Completion{Files: true})
 	return tool, o
 }
+
+// word is the value of an option that must have one: neither the next option, in front of which it was left out, nor
+// nothing, as a shell makes of a variable that isn't set.
+type word struct {
+	text  *string
+	flags *pflag.FlagSet
+}
+
+func (w word) Set(text string) error {
+	switch {
+	case text == "":
+		return errors.New("it is empty")
+	case isOption(w.flags, text):
+		return errors.New("its value is missing, and this is an option")
+	}
+	*w.text = text
+	return nil
+}
+
+func (w word) String() string {
+	if w.text == nil {
+		return ""
+	}
+	return *w.text
+}
+
+// Type is a method of pflag.Value.
+func (w word) Type() string { return "string" }
 
 // emptyService returns the arguments, with an empty one behind a --service that is the last: systemd makes no word at
 // all of $MAINPID when there is no main process any more.
@@ -85,6 +114,14 @@ func (o *options) plan(tool *cli.Tool, args []string) (*plan, error) {
 		if isOption(tool.Flags, value) {
 			return nil, cli.Usagef("--service has no value in front of %s: put it at the end, or write --service=VALUE", value)
 		}
+	}
+	for _, name := range args { // behind --
+		if isWhole(tool.Flags, name) {
+			return nil, cli.Usagef("%s is an option, and not taken for a NAME", name)
+		}
+	}
+	if file := tool.Flags.Lookup("log-file").Value.String(); isOption(tool.Flags, file) {
+		return nil, cli.Usagef("--log-file has no value in front of %s", file)
 	}
 	names := append(o.services, args...)
 	if len(names) == 0 {
@@ -120,6 +157,11 @@ func isOption(flags *pflag.FlagSet, value string) bool {
 		return name == "" || flags.Lookup(name) != nil
 	}
 	return len(value) > 1 && value[0] == '-' && flags.ShorthandLookup(value[1:2]) != nil
+}
+
+// isWhole tells whether a text is just an option, long or short.
+func isWhole(flags *pflag.FlagSet, text string) bool {
+	return isOption(flags, text) && !strings.Contains(text, "=") && (strings.HasPrefix(text, "--") || len(text) == 2)
 }
 
 // steps returns what is done to the process, one step after the other until it is gone.

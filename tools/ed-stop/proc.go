@@ -19,6 +19,7 @@ import (
 
 const (
 	maxStat    = 4 << 10 // a line of 52 numbers and a name of 63 bytes at most
+	maxStatus  = 1 << 20 // of the lines for people, one of which has up to 65536 groups
 	maxCommand = 4 << 10 // of a command line, which may have megabytes
 	maxShown   = 120     // characters that are shown of a command line, and of what systemctl prints
 
@@ -46,9 +47,15 @@ func (p procfs) read(pid int, name string, limit int64) ([]byte, error) {
 
 // status is what is looked at of the stat of a process.
 type status struct {
-	comm   string // the name, cut at 15 bytes unless it is that of a thread of the kernel
-	state  string
-	kernel bool // it is a thread of the kernel
+	comm    string // the name, cut at 15 bytes unless it is that of a thread of the kernel
+	state   string
+	threads string // how many there are
+	kernel  bool   // it is a thread of the kernel
+}
+
+// ended tells whether the process has ended and was not waited for. One whose first thread alone has ended runs.
+func (s status) ended() bool {
+	return s.state == "X" || s.state == "Z" && (s.threads == "0" || s.threads == "1")
 }
 
 // parseStat reads the line of proc_pid_stat(5). The name may have any characters in it, also ") ".
@@ -59,15 +66,15 @@ func parseStat(line string) (status, error) {
 		return status{}, errStat
 	}
 	fields := strings.Fields(rest[end+2:])
-	const state, flags = 0, 6
-	if len(fields) <= flags {
+	const state, flags, threads = 0, 6, 17
+	if len(fields) <= threads {
 		return status{}, errStat
 	}
 	bits, err := strconv.ParseUint(fields[flags], 10, 64)
 	if err != nil {
 		return status{}, errStat
 	}
-	return status{comm: rest[:end], state: fields[state], kernel: bits&kernelThread != 0}, nil
+	return status{comm: rest[:end], state: fields[state], threads: fields[threads], kernel: bits&kernelThread != 0}, nil
 }
 
 func (p procfs) stat(pid int) (status, error) {
@@ -78,20 +85,41 @@ func (p procfs) stat(pid int) (status, error) {
 	return parseStat(string(line))
 }
 
+// ignores tells whether a process ignores a signal now, and whether its first thread blocks it: then the kernel keeps it,
+// be it ignored, for signalfd(2) and the like.
+func (p procfs) ignores(pid int, sig syscall.Signal) (ignored, blocked bool) {
+	text, err := p.read(pid, "status", maxStatus)
+	if err != nil {
+		return false, false
+	}
+	for line := range strings.Lines(string(text)) {
+		name, set, _ := strings.Cut(line, ":")
+		bits, err := strconv.ParseUint(strings.TrimSpace(set), 16, 64)
+		switch set := err == nil && bits&(1<<(sig-1)) != 0; name {
+		case "SigIgn":
+			ignored = set
+		case "SigBlk":
+			blocked = set
+		}
+	}
+	return ignored, blocked
+}
+
 // has tells whether a process that runs has that name: comm, or what its program's file or its first argument is
-// called, because comm is cut at 15 bytes, and that of a script is the script's. What can't be read is no match.
+// called, because comm is cut at 15 bytes, and that of a script is the script's. A name with a slash is the whole path of
+// the file. What can't be read is no match.
 func (p procfs) has(pid int, name string) bool {
 	s, err := p.stat(pid)
-	if err != nil || s.kernel || s.state == "Z" || s.state == "X" {
+	if err != nil || s.kernel || s.ended() {
 		return false
 	}
-	if s.comm == name {
-		return true
+	exe, err := os.Readlink(p.file(pid, "exe"))
+	exe = strings.TrimSuffix(exe, " (deleted)")
+	if strings.Contains(name, "/") {
+		return exe == name
 	}
-	if exe, err := os.Readlink(p.file(pid, "exe")); err == nil {
-		if filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == name {
-			return true
-		}
+	if s.comm == name || err == nil && filepath.Base(exe) == name {
+		return true
 	}
 	command, _ := p.read(pid, "cmdline", maxCommand)
 	first, _, _ := bytes.Cut(command, []byte{0})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -19,14 +20,14 @@ const (
 
 func TestParseStat(t *testing.T) {
 	for line, want := range map[string]status{
-		kernelStat: {"kthreadd", "S", true},
-		userStat:   {"a) Z 1 (\n", "S", false},
+		kernelStat: {"kthreadd", "S", "1", true},
+		userStat:   {"a) Z 1 (\n", "S", "1", false},
 	} {
 		if got, err := parseStat(line); got != want || err != nil {
 			t.Errorf("%q: got %+v, %v, want %+v", line, got, err, want)
 		}
 	}
-	for _, line := range []string{"", "2", "2 (x", "2 (x)", "2 (x) ", "2 (x) S 1 1 1 0 -1", "2 (x) S 1 1 1 0 -1 flags", "2 (x) S 1 1 1 0 -1 -1"} {
+	for _, line := range []string{"", "2", "2 (x", "2 (x)", "2 (x) ", "2 (x) S 1 1 1 0 -1", "2 (x) S 1 1 1 0 -1 1", "2 (x) S 1 1 1 0 -1 flags 0 0 0 0 0 0 0 0 0 0 1", "2 (x) S 1 1 1 0 -1 -1 0 0 0 0 0 0 0 0 0 0 1"} {
 		if got, err := parseStat(line); err == nil {
 			t.Errorf("%q: got %+v", line, got)
 		}
@@ -65,13 +66,18 @@ type fakeProc struct {
 	dir string
 }
 
+// add makes a process. A state with a plus is that of the first of two threads.
 func (f fakeProc) add(pid int, comm, state, flags, exe, cmdline string) {
 	f.Helper()
 	dir := filepath.Join(f.dir, strconv.Itoa(pid))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		f.Fatal(err)
 	}
-	line := strconv.Itoa(pid) + " (" + comm + ") " + state + " 1 1 1 0 -1 " + flags + " 0 0\n"
+	threads := "1"
+	if first, found := strings.CutSuffix(state, "+"); found {
+		state, threads = first, "2"
+	}
+	line := strconv.Itoa(pid) + " (" + comm + ") " + state + " 1 1 1 0 -1 " + flags + " 0 0 0 0 0 0 0 0 0 0 " + threads + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "stat"), []byte(line), 0o600); err != nil {
 		f.Fatal(err)
 	}
@@ -100,6 +106,7 @@ func TestSearch(t *testing.T) {
 	f.add(10, "twin", "S", user, "/usr/bin/x", "")
 	f.add(11, "y", "S", user, "/usr/bin/twin", "")
 	f.add(12, "long", "S", user, "", strings.Repeat("x", 2*maxCommand))
+	f.add(15, "half", "Z+", user, "", "")
 	f.add(os.Getpid(), "twin", "S", user, "", "")
 	for name, text := range map[string]string{"13/stat": "garbage", "14/nothing": "", "self/stat": "3 (imagesrv) S"} {
 		if err := os.MkdirAll(filepath.Join(f.dir, filepath.Dir(name)), 0o755); err != nil {
@@ -120,6 +127,12 @@ func TestSearch(t *testing.T) {
 		"report.py":              {8},
 		"odd) name":              {9},
 		"twin":                   {10, 11},
+		"half":                   {15},
+		"/usr/bin/imagesrv":      {3},
+		"/opt/a-very-long-name":  {6},
+		"bin/imagesrv":           nil,
+		"/usr/bin/report.py":     nil,
+		"/imagesrv":              nil,
 		"":                       nil,
 		".":                      nil,
 		"*":                      nil,
@@ -144,5 +157,40 @@ func TestSearch(t *testing.T) {
 	}
 	if _, err := procfs(filepath.Join(f.dir, "missing")).search("x"); err == nil {
 		t.Error("no error without /proc")
+	}
+}
+
+func TestIgnores(t *testing.T) {
+	dir := t.TempDir()
+	proc := procfs(dir)
+	if err := os.Mkdir(filepath.Join(dir, "7"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		text string
+		want []syscall.Signal
+	}{
+		{"Name:\tx\nSigPnd:\t0\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000006\nSigCgt:\t0000000000004000\n", []syscall.Signal{2, 3}},
+		{"SigBlk:\t0000000000000002\nSigIgn:\t8000000000000006\n", []syscall.Signal{3, 64}},
+		{"SigIgn:\t8000000000000006\nSigBlk:\tffffffffffffffff\n", nil},
+		{"SigIgn:\tgarbage\n", nil},
+		{"SigIgn", nil},
+		{"", nil},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "7", "status"), []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var got []syscall.Signal
+		for sig := syscall.Signal(1); sig <= maxSignal; sig++ {
+			if ignored, blocked := proc.ignores(7, sig); ignored && !blocked {
+				got = append(got, sig)
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%q: got %v, want %v", tt.text, got, tt.want)
+		}
+	}
+	if ignored, blocked := proc.ignores(8, syscall.SIGINT); ignored || blocked {
+		t.Error("nobody ignores a signal")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -20,8 +21,12 @@ const (
 	maxListed = 20
 )
 
-// errGone: the number is nobody's.
-var errGone = errors.New("no such process")
+var (
+	// errGone: the number is nobody's.
+	errGone = errors.New("no such process")
+	// errNobody: no process has the name.
+	errNobody = errors.New("no such process: nothing to stop")
+)
 
 // service is what is to be stopped: a number or a name.
 type service struct {
@@ -55,23 +60,32 @@ func checkPID(pid int) error {
 	return nil
 }
 
-// find returns the process of a service, held, or nil if it isn't running.
+// find returns the process of a service, held, or nil if it isn't running. The error is errGone for a number that no
+// process has, and errNobody for a name.
 func (s *stopper) find(what service) (*process, error) {
 	switch {
 	case what.text == "":
 		return nil, nil
 	case what.pid != 0:
 		return s.hold(what.text, what.pid)
+	case s.processNames && strings.Contains(what.text, "/"): // no unit that has processes is called so
+		return s.byProcessName(what.text)
 	}
-	p, err := s.byUnit(what.text)
+	p, failed := s.byUnit(what.text)
 	unavailable := (*systemctlError)(nil)
-	switch {
-	case s.processNames && errors.As(err, &unavailable):
+	switch missing := errors.As(failed, &unavailable); {
+	case missing && !s.processNames:
+		return nil, fmt.Errorf("%w; with --process-name it may be that of a process", failed)
+	case missing:
 		s.log.Info("systemctl did not answer", "unit", unavailable.unit, "why", unavailable.why)
-	case !s.processNames || p != nil || err != nil:
-		return p, err
+	case !s.processNames || p != nil || failed != nil:
+		return p, failed
 	}
-	return s.byProcessName(what.text)
+	p, err := s.byProcessName(what.text)
+	if errors.Is(err, errNobody) && unavailable != nil && !unavailable.missing {
+		return nil, failed // there may well be a unit
+	}
+	return p, err
 }
 
 // byUnit returns the main process of a unit, nil if it has none. Between systemd's answer and the moment that the
@@ -98,8 +112,13 @@ func (s *stopper) byUnit(unit string) (*process, error) {
 	return nil, fmt.Errorf("%q: the process that systemd names is gone or another at each look, %d at last", unit, pid)
 }
 
-// byProcessName returns the one process of that name, nil if there is none.
-func (s *stopper) byProcessName(name string) (*process, error) {
+// byProcessName returns the one process of that name, or of the program of that path. The error is errNobody if there is
+// none.
+func (s *stopper) byProcessName(text string) (*process, error) {
+	name := text
+	if strings.Contains(text, "/") {
+		name = realPath(text)
+	}
 	for range tries {
 		pids, err := s.search(name)
 		if err != nil {
@@ -107,21 +126,33 @@ func (s *stopper) byProcessName(name string) (*process, error) {
 		}
 		switch {
 		case len(pids) == 0:
-			return nil, nil
+			return nil, errNobody
 		case len(pids) > 1:
-			return nil, s.ambiguous(name, pids)
+			return nil, s.ambiguous(text, pids)
 		}
-		p, err := s.hold(name, pids[0])
+		p, err := s.hold(text, pids[0])
 		if err != nil && !errors.Is(err, errGone) {
 			return nil, err
 		}
 		// As long as it is alive, what /proc says is of this process and no other.
-		if s.proc.has(pids[0], name) && p.alive() {
+		if p != nil && s.has(pids[0], name) && p.alive() {
 			return p, nil
 		}
 		p.release()
 	}
-	return nil, fmt.Errorf("%q: the processes of that name come and go", name)
+	return nil, fmt.Errorf("%q: the processes of that name come and go", text)
+}
+
+// realPath is the path of a file as /proc has it, or the text where there is no such file any more.
+func realPath(text string) string {
+	path, err := filepath.Abs(text)
+	if err != nil {
+		return text
+	}
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved
+	}
+	return path
 }
 
 // ambiguous is an error of several lines, with the processes of one name.

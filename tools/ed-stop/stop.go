@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"syscall"
 
 	logrusslog "github.com/sirupsen/logrus/hooks/slog"
@@ -26,6 +27,7 @@ type stopper struct {
 	log    *slog.Logger
 	proc   procfs
 	search func(name string) (pids []int, err error) // in proc
+	has    func(pid int, name string) bool           // in proc
 	loop   *communicator.Communicator
 	timers *timer.Set
 }
@@ -63,7 +65,7 @@ func (p *plan) prepare(tool *cli.Tool) (*stopper, error) {
 		return nil, errors.Join(err, loop.Close())
 	}
 	const proc = procfs("/proc")
-	return &stopper{plan: p, tool: tool, log: log, proc: proc, search: proc.search, loop: loop, timers: timers}, nil
+	return &stopper{plan: p, tool: tool, log: log, proc: proc, search: proc.search, has: proc.has, loop: loop, timers: timers}, nil
 }
 
 func (s *stopper) stopAll() error {
@@ -71,12 +73,20 @@ func (s *stopper) stopAll() error {
 	processes := make([]*process, len(s.services))
 	for i, service := range s.services {
 		processes[i], errs[i] = s.find(service)
-		switch {
+		switch p := processes[i]; {
 		case errors.Is(errs[i], errGone):
 			errs[i] = nil
 			s.nobody(service)
-		case errs[i] == nil && processes[i] == nil:
+		case errors.Is(errs[i], errNobody):
+			s.tell(service.text + ": " + errs[i].Error())
+			errs[i] = nil
+		case errs[i] != nil:
+		case p == nil:
 			s.log.Info("not running, nothing to stop", "service", service.text)
+		case p.ended(): // also for the message: who listens at that address now isn't meant
+			s.log.Info("gone", "service", p.name, "pid", p.watch.PID())
+			p.release()
+			processes[i] = nil
 		case s.among(processes[:i], processes[i]):
 			processes[i].release() // two names of one process, which gets each signal once
 			processes[i] = nil
@@ -109,8 +119,13 @@ func (s *stopper) nobody(what service) {
 	if len(s.services) > 1 {
 		text = what.text + ": " + text
 	}
-	_, _ = fmt.Fprintf(s.tool.Stderr, "ed-stop: %s\n", cli.Printable(text))
+	s.tell(text)
 	s.log.Info("no such process", "service", what.text)
+}
+
+// tell prints what the user should know although it is no failure.
+func (s *stopper) tell(text string) {
+	_, _ = fmt.Fprintf(s.tool.Stderr, "ed-stop: %s\n", cli.Printable(text)) // there is no other place to tell
 }
 
 func (s *stopper) among(processes []*process, p *process) bool {
@@ -126,6 +141,12 @@ func (s *stopper) among(processes []*process, p *process) bool {
 // its end.
 func (p *process) alive() bool {
 	return p != nil && !errors.Is(p.watch.Signal(0), os.ErrProcessDone)
+}
+
+// ended tells whether the process has ended, also when nobody has waited for it. Where /proc doesn't tell the loop will.
+func (p *process) ended() bool {
+	status, err := p.proc.stat(p.watch.PID())
+	return !p.alive() || err == nil && status.ended() // while it is alive nobody else has its number
 }
 
 // release lets go of the process, which is left alone.
@@ -145,33 +166,76 @@ func (p *process) print() error {
 	return err
 }
 
-// next does the next step, or gives the process up after the last one.
+// next does the next step, or gives the process up after the last one. The time after a signal that the process ignores
+// is cut short when another signal follows, unless that is SIGKILL: what ignores signals may need its time to end.
 func (p *process) next() {
-	if len(p.steps) == 0 {
-		p.giveUp(recordedError(fmt.Sprintf(`kill() had no effect on "%s" within the timeout period.`, p.name)))
-		return
-	}
-	now := p.steps[0]
-	p.steps = p.steps[1:]
-	log := p.log.With("service", p.name, "pid", p.watch.PID(), "wait", now.wait)
-	if now.signal == askFirst {
-		log.Info("sending STOP", "network", p.request.network, "address", p.request.address)
-		if err := p.ask(); err != nil {
+	for len(p.steps) > 0 {
+		now := p.steps[0]
+		p.steps = p.steps[1:]
+		var ignored, blocked bool
+		var err error
+		if now.signal == askFirst {
+			err = p.ask(now)
+		} else {
+			ignored, blocked, err = p.signal(now)
+		}
+		switch {
+		case err != nil:
 			p.giveUp(err)
 			return
-		}
-	} else {
-		log.Info("sending a signal", "signal", signalName(now.signal))
-		err := p.watch.Signal(now.signal)
-		if err == nil && now.continues() {
-			err = p.watch.Signal(syscall.SIGCONT)
-		}
-		if err != nil && !errors.Is(err, os.ErrProcessDone) { // whose end the loop tells of
-			p.giveUp(p.refused(err))
+		case !ignored || len(p.steps) == 0 || p.steps[0].signal == sigkill:
+			p.timer = p.timers.After(now.wait, func(*timer.Entry) { p.timeUp() })
 			return
+		case blocked:
+			p.lookAgain(now)
+			return
+		default:
+			p.skip(now)
 		}
 	}
-	p.timer = p.timers.After(now.wait, func(*timer.Entry) { p.timeUp() })
+	p.giveUp(p.survivor())
+}
+
+// skip says why the next step follows at once.
+func (p *process) skip(now step) {
+	p.log.Info("it ignores the signal, the next one follows", "service", p.name, "signal", signalName(now.signal))
+}
+
+// lookAgain is for a signal that is ignored and blocked. One that stays blocked is read by the process, which has its
+// time; but programs also block all signals for moments, as when they start a thread.
+func (p *process) lookAgain(now step) {
+	p.timer = p.timers.After(minWait, func(*timer.Entry) {
+		if ignored, blocked := p.proc.ignores(p.watch.PID(), now.signal); ignored && !blocked {
+			p.skip(now)
+			p.next()
+			return
+		}
+		p.timer = p.timers.After(now.wait-minWait, func(*timer.Entry) { p.timeUp() })
+	})
+}
+
+// signal does a step that is a signal, and tells whether the process ignored and blocked it when it was sent.
+func (p *process) signal(now step) (ignored, blocked bool, err error) {
+	pid := p.watch.PID()
+	p.log.Info("sending a signal", "service", p.name, "pid", pid, "wait", now.wait, "signal", signalName(now.signal))
+	ignored, blocked = p.proc.ignores(pid, now.signal)
+	err = p.watch.Signal(now.signal)
+	if err == nil && now.continues() {
+		err = p.watch.Signal(syscall.SIGCONT)
+	}
+	if err != nil && !errors.Is(err, os.ErrProcessDone) { // whose end the loop tells of
+		return false, false, p.refused(err)
+	}
+	return ignored, blocked, nil
+}
+
+// survivor is the error of a process that has outlived all steps.
+func (p *process) survivor() error {
+	err := error(recordedError(fmt.Sprintf(`kill() had no effect on "%s" within the timeout period.`, p.name)))
+	if slices.ContainsFunc(p.plan.steps, func(s step) bool { return s.signal == sigkill }) {
+		return err
+	}
+	return errors.Join(err, fmt.Errorf("process %d still runs: with --kill it would get SIGKILL at the end", p.watch.PID()))
 }
 
 // timeUp is called when the process hasn't ended in the time of a step.

@@ -18,12 +18,15 @@ const (
 	systemctlTime = 10 * time.Second
 	// systemctlOutput is how many bytes of what it prints are kept.
 	systemctlOutput = 4 << 10
+	// systemctlLinger is how long what systemctl has started may keep its output open after its end.
+	systemctlLinger = 500 * time.Millisecond
 )
 
 // systemctlError says why systemctl did not answer.
 type systemctlError struct {
-	unit string
-	why  string
+	unit    string
+	why     string
+	missing bool // there is no systemctl
 }
 
 func (e *systemctlError) Error() string {
@@ -38,17 +41,19 @@ func mainPID(unit string, limit time.Duration) (int, error) {
 	var stdout, stderr beginning
 	cmd := exec.CommandContext(ctx, "systemctl", "show", "--property", "MainPID", "--value", "--", unit)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.WaitDelay = time.Second // for something that has inherited the pipes
+	cmd.WaitDelay = systemctlLinger
 	err := cmd.Run()
 	answer := strings.TrimSpace(string(stdout))
 	switch {
 	case ctx.Err() != nil:
-		return 0, &systemctlError{unit, fmt.Sprintf("no answer within %v", limit)}
+		return 0, &systemctlError{unit: unit, why: fmt.Sprintf("no answer within %v", limit)}
 	case errors.Is(err, exec.ErrNotFound):
-		return 0, &systemctlError{unit, "not found"}
+		return 0, &systemctlError{unit: unit, why: "not found", missing: true}
+	case errors.Is(err, exec.ErrWaitDelay):
+		return 0, &systemctlError{unit: unit, why: "what it has started keeps its output open"}
 	case err != nil:
 		line, _, _ := strings.Cut(strings.TrimSpace(string(stderr)), "\n")
-		return 0, &systemctlError{unit, shorten(cmp.Or(line, err.Error()))}
+		return 0, &systemctlError{unit: unit, why: shorten(cmp.Or(line, err.Error()))}
 	case answer == "":
 		return 0, recordedError(fmt.Sprintf("error: could not read PID of service named \"%s\".", unit))
 	}

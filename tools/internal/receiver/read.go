@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -31,53 +32,66 @@ var (
 func ReadSecret(ctx context.Context, file string, stdin io.Reader) (secret string, err error) {
 	if file == "-" {
 		secret, err = within(ctx, func() (string, error) { return firstLine(stdin) })
-		if err != nil {
-			return "", fmt.Errorf("the standard input: %w", err)
-		}
-		return secret, nil
+		file = "the standard input"
+	} else {
+		secret, err = readFile(ctx, file, firstLine)
 	}
-	return within(ctx, func() (string, error) { return readFile(file, firstLine) })
+	return secret, named(file, err)
 }
 
 // ReadFile reads a file, but no more than a byte beyond the limit, which tells that there is more. When ctx ends first
-// the error is ErrLate, and a goroutine stays behind until somebody opens the FIFO that it waits for, or writes to it: it
-// is for programs that end then. Errors name the file.
+// the error is ErrLate, and a goroutine may stay behind until somebody writes to the FIFO that it waits for: it is
+// for programs that end then. Errors name the file.
 func ReadFile(ctx context.Context, file string, limit int64) ([]byte, error) {
-	return within(ctx, func() ([]byte, error) {
-		return readFile(file, func(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, limit+1)) })
+	text, err := readFile(ctx, file, func(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, limit+1)) })
+	return text, named(file, err)
+}
+
+// named puts the name of the file in front of an error, unless it is in it.
+func named(file string, err error) error {
+	if path := (*fs.PathError)(nil); err == nil || errors.As(err, &path) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", file, err)
+}
+
+func readFile[T any](ctx context.Context, file string, read func(io.Reader) (T, error)) (T, error) {
+	return within(ctx, func() (value T, err error) {
+		f, err := os.Open(file)
+		if err != nil {
+			return value, err
+		}
+		defer func() { _ = f.Close() }()
+		return read(f)
 	})
 }
 
 // within returns what f does, unless ctx ends first.
-func within[T any](ctx context.Context, f func() (T, error)) (value T, err error) {
-	done := make(chan struct{})
-	var result T
-	var failed error
+func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var none T
+	if ctx.Err() != nil {
+		return none, ErrLate
+	}
+	done := make(chan result, 1)
 	go func() {
-		result, failed = f()
-		close(done)
+		value, err := f()
+		done <- result{value, err}
 	}()
 	select {
-	case <-done:
-		return result, failed
+	case r := <-done:
+		return r.value, r.err
 	case <-ctx.Done():
-		return value, ErrLate
+		return none, ErrLate
 	}
-}
-
-func readFile[T any](file string, read func(io.Reader) (T, error)) (value T, err error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return value, err
-	}
-	defer func() { _ = f.Close() }()
-	return read(f)
 }
 
 // firstLine reads the first line and not much beyond it.
 func firstLine(r io.Reader) (string, error) {
-	// Room for the end of a line, CR LF, behind the longest one.
-	line, err := bufio.NewReader(io.LimitReader(r, MaxSecret+2)).ReadString('\n')
+	line, err := bufio.NewReader(io.LimitReader(r, MaxSecret+1)).ReadString('\n')
 	if err != nil && err != io.EOF {
 		return "", err
 	}
