@@ -1,32 +1,20 @@
 package main
 
 import (
-	"bufio"
-	"errors"
+	"context"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
 
 const (
 	// sender is the service that every message comes from.
 	sender = "ed_signal"
-	// secretVariable is the environment variable with the secret, for those who give none otherwise.
-	secretVariable = "ED_SIGNAL_SECRET"
-	// maxSecret bounds the first line of a --secret-file, in bytes.
-	maxSecret = 64 << 10
 	// hidden stands for the secret in what --dry-run prints.
 	hidden = "***"
-)
-
-// The longest datagrams, in bytes, as the C++ library and package connection have them: receivers cut what is longer.
-const (
-	maxUDP      = 1024
-	maxUnixgram = 65536
 )
 
 // build makes the message, without the secret. It comes from the host of this name.
@@ -38,10 +26,11 @@ func (o *options) build(hostname string) (*message.Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What the environment and the configuration file say are defaults.
 	switch {
-	case d.service != "" && o.service != "":
+	case d.service != "" && o.onCommandLine["service"]:
 		return nil, cli.Usagef("--service: the message %q has a service already", o.message)
-	case d.server != "" && o.server != "":
+	case d.server != "" && o.onCommandLine["server"]:
 		return nil, cli.Usagef("--server: the message %q has a server already", o.message)
 	}
 	if d.service == "" {
@@ -105,73 +94,37 @@ func serverName(hostname string) string {
 }
 
 // findSecret returns the secret, "" when there is none.
-func (s *signaller) findSecret() (string, error) {
+func (s *signaller) findSecret(ctx context.Context) (string, error) {
 	switch {
-	case s.secretFile == "-":
-		secret, err := firstLine(s.tool.Stdin)
+	case s.secretFile != "":
+		secret, err := receiver.ReadSecret(ctx, s.secretFile, s.tool.Stdin)
 		if err != nil {
-			return "", fmt.Errorf("--secret-file: the standard input: %w", err)
+			return "", fmt.Errorf("%s: %w", s.where("secret-file"), err)
 		}
 		return secret, nil
-	case s.secretFile != "":
-		return secretOfFile(s.secretFile)
-	case s.tool.Flags.Changed("secret-code") || s.tool.Flags.Changed("secret-file"):
+	case s.tool.Flags.Changed("secret-code"):
 		return s.secret, nil
 	}
-	return s.tool.Getenv(secretVariable), nil
-}
-
-func secretOfFile(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fmt.Errorf("--secret-file: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	secret, err := firstLine(f)
-	if err != nil {
-		return "", fmt.Errorf("--secret-file: %s: %w", file, err)
-	}
-	return secret, nil
-}
-
-var (
-	errNoSecret   = errors.New("the first line is empty")
-	errLongSecret = fmt.Errorf("the first line is longer than %d bytes", maxSecret)
-)
-
-// firstLine reads the first line and not much beyond it.
-func firstLine(r io.Reader) (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(r, maxSecret+1)).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return "", err
-	}
-	ended := strings.HasSuffix(line, "\n")
-	switch line = strings.TrimRight(line, "\r\n"); {
-	case line == "":
-		return "", errNoSecret
-	case !ended && len(line) > maxSecret:
-		return "", errLongSecret
-	}
-	return line, nil
+	return s.tool.Getenv(receiver.SecretVariable), nil
 }
 
 // text is what is sent, and what --dry-run prints of it.
-func (s *signaller) text(m *message.Message) (sent, shown []byte, err error) {
-	if secret, err := s.findSecretFor(m); err != nil {
+func (s *signaller) text(ctx context.Context, m *message.Message) (sent, shown []byte, err error) {
+	secret, err := s.findSecret(ctx)
+	switch {
+	case err != nil:
 		return nil, nil, err
-	} else if secret != "" {
+	case secret == "":
+	case s.target.Datagrams(): // as the C++ tool does
 		m.Set(message.ParameterSecretCode, secret)
+	default:
+		s.tool.Log.WithField("type", s.target.Network).Info("the secret is for datagrams only: not sent")
 	}
 	if sent, err = m.MarshalText(); err != nil {
 		return nil, nil, err
 	}
-	limit := maxUDP
-	if s.target.network == typeUnixgram {
-		limit = maxUnixgram
-	}
-	if s.target.datagrams() && len(sent) > limit {
-		return nil, nil, fmt.Errorf("the message has %d bytes, a datagram over %s at most %d",
-			len(sent), s.target.network, limit)
+	if err := s.target.CheckLength(len(sent)); err != nil {
+		return nil, nil, err
 	}
 	if m.Has(message.ParameterSecretCode) {
 		m = m.Clone().Set(message.ParameterSecretCode, hidden)
@@ -179,19 +132,8 @@ func (s *signaller) text(m *message.Message) (sent, shown []byte, err error) {
 	if shown, err = m.MarshalText(); err != nil {
 		return nil, nil, err
 	}
-	if !s.target.datagrams() {
+	if !s.target.Datagrams() {
 		sent = append(sent, '\n')
 	}
 	return sent, append(shown, '\n'), nil
-}
-
-// findSecretFor is findSecret where a secret is sent: with datagrams, as the C++ tool does.
-func (s *signaller) findSecretFor(m *message.Message) (string, error) {
-	if s.target.datagrams() {
-		return s.findSecret()
-	}
-	if s.secret != "" || s.secretFile != "" || s.tool.Getenv(secretVariable) != "" {
-		s.tool.Log.WithField("type", s.target.network).Info("the secret is for datagrams only: not sent")
-	}
-	return "", nil
 }

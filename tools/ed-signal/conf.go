@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
-	"io"
-	"os"
+	"slices"
 	"strings"
+
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
 
 // The limits of a configuration file, in bytes.
@@ -21,6 +23,7 @@ type variable struct {
 	name  string // by confName, with the section in front: section::name
 	value string
 	line  int
+	wrong string // what is wrong with the value, if anything is
 }
 
 // confError says what is wrong with a configuration file.
@@ -44,23 +47,13 @@ type conf struct {
 	stray     int // the first line that sets nothing and is no comment either; 0: there is none
 }
 
-// readConf reads a configuration file.
-func readConf(file string) (*conf, error) {
-	text, err := readFile(file, maxConf)
+// readConf reads a configuration file, unless ctx ends first.
+func readConf(ctx context.Context, file string) (*conf, error) {
+	text, err := receiver.ReadFile(ctx, file, maxConf)
 	if err != nil {
 		return nil, err
 	}
 	return parseConf(file, text)
-}
-
-// readFile reads a file, but no more than a byte beyond the limit, which tells that there is more.
-func readFile(file string, limit int64) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
 // parseConf takes a configuration file apart:
@@ -74,7 +67,8 @@ func readFile(file string, limit int64) ([]byte, error) {
 //	name = value
 //
 // Lines that set nothing are passed over, and so is what follows a broken [section]: these files may be those of other
-// programs. What no text file has is a *confError: a NUL byte, a line or a file beyond the limits.
+// programs. So what is wrong with a value is for those who want it. What no text file has is a *confError: a NUL byte, a
+// line or a file beyond the limits.
 func parseConf(file string, text []byte) (*conf, error) {
 	c := &conf{file: file}
 	section, known := "", true
@@ -101,7 +95,9 @@ func parseConf(file string, text []byte) (*conf, error) {
 			known = ok
 		} else if name, value, found := strings.Cut(text, "="); found && known {
 			if name = confName(name); name != "" {
-				c.variables = append(c.variables, variable{section + name, unquote(strings.Trim(value, blanks)), number})
+				v := variable{name: section + name, line: number}
+				v.value, v.wrong = unquote(strings.Trim(value, blanks))
+				c.variables = append(c.variables, v)
 				ok = true
 			}
 		}
@@ -131,21 +127,47 @@ func confName(name string) string {
 	return strings.ReplaceAll(strings.Trim(name, blanks), "_", "-")
 }
 
-// unquote removes the quotes around a value.
-func unquote(s string) string {
-	if n := len(s); n >= 2 && s[0] == s[n-1] && (s[0] == '"' || s[0] == '\'') {
-		return s[1 : n-1]
+// unquote removes the quotes around a value. A quote without another one is part of the value.
+func unquote(s string) (value, wrong string) {
+	if s == "" || s[0] != '"' && s[0] != '\'' {
+		return s, ""
 	}
-	return s
+	value, rest, closed := strings.Cut(s[1:], s[:1])
+	switch {
+	case !closed:
+		return s, ""
+	case rest != "":
+		return s, "text behind the closing quote; a comment needs a line of its own"
+	}
+	return value, ""
 }
 
 // lookup returns the value of a variable, the last one when there are several of that name.
-func (c *conf) lookup(name string) (value string, found bool) {
+func (c *conf) lookup(name string) (string, error) {
 	name = confName(name)
-	for _, v := range c.variables {
-		if v.name == name {
-			value, found = v.value, true
+	var found *variable
+	var similar []string
+	for i, v := range c.variables {
+		switch {
+		case v.name == name:
+			found = &c.variables[i]
+		case lastName(v.name) == lastName(name) && len(similar) < maxSimilar && !slices.Contains(similar, v.name):
+			similar = append(similar, v.name)
 		}
 	}
-	return value, found
+	switch {
+	case found != nil && found.wrong != "":
+		return "", &confError{c.file, found.line, found.wrong}
+	case found != nil:
+		return found.value, nil
+	case similar != nil:
+		return "", fmt.Errorf("%s: no variable %q; there is %s", c.file, name, strings.Join(similar, ", "))
+	}
+	return "", fmt.Errorf("%s: no variable %q", c.file, name)
 }
+
+// maxSimilar is how many variables an error names.
+const maxSimilar = 3
+
+// lastName is the name without its sections.
+func lastName(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,8 +14,8 @@ import (
 const defaultConfig = "/etc/eventdispatcher/ed-signal.conf"
 
 // configure sets the options that neither the environment nor the command line has as the configuration file says: that
-// of --config, or defaultFile when it exists.
-func (o *options) configure(flags *pflag.FlagSet, defaultFile string) error {
+// of --config, or defaultFile when it exists. It keeps in places where options come from.
+func (o *options) configure(ctx context.Context, flags *pflag.FlagSet, defaultFile string) error {
 	file := o.config
 	if !flags.Changed("config") {
 		file = defaultFile
@@ -22,10 +23,11 @@ func (o *options) configure(flags *pflag.FlagSet, defaultFile string) error {
 	if file == "" {
 		return nil
 	}
-	c, err := readConf(file)
+	c, err := readConf(ctx, file)
 	switch wrong := (*confError)(nil); {
 	case err == nil:
-		return c.apply(flags)
+		o.places, err = c.apply(flags)
+		return err
 	case errors.As(err, &wrong):
 		return err
 	case flags.Changed("config"):
@@ -36,10 +38,10 @@ func (o *options) configure(flags *pflag.FlagSet, defaultFile string) error {
 	return err
 }
 
-// apply sets options. Parameters add up, of other names the last one counts.
-func (c *conf) apply(flags *pflag.FlagSet) error {
+// apply sets options, and returns the places of those: file:line. Parameters add up, of other names the last one counts.
+func (c *conf) apply(flags *pflag.FlagSet) (places map[string]string, err error) {
 	if c.stray != 0 {
-		return &confError{c.file, c.stray, "neither OPTION=VALUE nor a comment"}
+		return nil, &confError{c.file, c.stray, "neither OPTION=VALUE nor a comment"}
 	}
 	given := map[string]bool{}
 	flags.Visit(func(f *pflag.Flag) { given[f.Name] = true })
@@ -47,22 +49,26 @@ func (c *conf) apply(flags *pflag.FlagSet) error {
 	given["secret-code"], given["secret-file"] = secret, secret
 	given["message"] = given["message"] || flags.NArg() > 0
 
+	places = map[string]string{}
 	for _, v := range c.variables {
 		switch f := flags.Lookup(v.name); {
 		case f == nil:
-			return &confError{c.file, v.line, fmt.Sprintf("no option is named %q", v.name)}
+			return nil, &confError{c.file, v.line, fmt.Sprintf("no option is named %q", v.name)}
 		case forCommandLine(v.name):
-			return &confError{c.file, v.line, v.name + " is an option of the command line only"}
+			return nil, &confError{c.file, v.line, v.name + " is an option of the command line only"}
+		case v.wrong != "":
+			return nil, &confError{c.file, v.line, v.name + ": " + v.wrong}
 		case given[v.name]:
 		default:
 			// Not Flags.Set, whose text is that of the command line.
 			if err := f.Value.Set(v.value); err != nil {
-				return &confError{c.file, v.line, fmt.Sprintf("%s: %.64q: %v", v.name, v.value, err)}
+				return nil, &confError{c.file, v.line, fmt.Sprintf("%s: %.64q: %v", v.name, v.value, err)}
 			}
 			f.Changed = true
+			places[v.name] = fmt.Sprintf("%s:%d", c.file, v.line)
 		}
 	}
-	return nil
+	return places, nil
 }
 
 // forCommandLine tells the options that have done their work before the file is read.

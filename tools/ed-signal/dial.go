@@ -14,34 +14,44 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
 
 const (
 	// maxPEM bounds a file of certificates, in bytes: those of all public authorities have a fifth of that.
 	maxPEM = 1 << 20
-	// retry is the time between two tries to connect where the kernel doesn't wait.
-	retry = 10 * time.Millisecond
+	// roomPause is the time between two tries to connect where the kernel doesn't wait for room.
+	roomPause = 10 * time.Millisecond
 )
 
 // tlsConfig reads the certificates. It is nil without encryption.
-func (s *signaller) tlsConfig() (*tls.Config, error) {
+func (s *signaller) tlsConfig(ctx context.Context) (*tls.Config, error) {
 	if !bool(s.encrypt) {
 		return nil, nil
 	}
-	host, _, _ := strings.Cut(s.target.host, "%") // certificates know no zones of addresses
+	host, _, _ := strings.Cut(s.target.Host, "%") // certificates know no zones of addresses
 	config := &tls.Config{ServerName: host, InsecureSkipVerify: bool(s.insecure)}
 	if s.ca != "" {
-		text, err := readFile(s.ca, maxPEM)
+		text, err := s.readPEM(ctx, "ca", s.ca)
 		if err != nil {
-			return nil, fmt.Errorf("--ca: %w", err)
+			return nil, err
 		}
 		config.RootCAs = x509.NewCertPool()
-		if len(text) > maxPEM || !config.RootCAs.AppendCertsFromPEM(text) {
+		if !config.RootCAs.AppendCertsFromPEM(text) {
 			return nil, fmt.Errorf("--ca: %s: no certificates in PEM form", s.ca)
 		}
 	}
 	if s.cert != "" {
-		own, err := tls.LoadX509KeyPair(s.cert, s.key)
+		cert, err := s.readPEM(ctx, "cert", s.cert)
+		if err != nil {
+			return nil, err
+		}
+		key, err := s.readPEM(ctx, "key", s.key)
+		if err != nil {
+			return nil, err
+		}
+		own, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			return nil, fmt.Errorf("--cert %s, --key %s: %w", s.cert, s.key, err)
 		}
@@ -50,23 +60,38 @@ func (s *signaller) tlsConfig() (*tls.Config, error) {
 	return config, nil
 }
 
+// readPEM reads the file of an option.
+func (s *signaller) readPEM(ctx context.Context, name, file string) ([]byte, error) {
+	text, err := receiver.ReadFile(ctx, file, maxPEM)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.where(name), err)
+	}
+	if len(text) > maxPEM {
+		return nil, fmt.Errorf("%s: %s: longer than %d bytes", s.where(name), file, maxPEM)
+	}
+	return text, nil
+}
+
 // dial connects, with TLS if config isn't nil. The deadline of ctx holds for all that is done with the connection.
 func (s *signaller) dial(ctx context.Context, config *tls.Config) (net.Conn, error) {
 	s.tool.Log.WithFields(logrus.Fields{"to": s.target, "timeout": s.timeout, "tls": config != nil}).Debug("connecting")
 	dialer := net.Dialer{}
-	if s.target.network == typeUnixgram && bool(s.reply) {
+	if s.target.Network == receiver.Unixgram && bool(s.reply) {
 		// Only a socket that has a name can be answered.
-		dialer.LocalAddr = &net.UnixAddr{Name: "@ed-signal-" + rand.Text(), Net: typeUnixgram}
+		dialer.LocalAddr = &net.UnixAddr{Name: "@ed-signal-" + rand.Text(), Net: receiver.Unixgram}
 	}
-	conn, err := dialer.DialContext(ctx, s.target.network, s.target.address)
+	conn, err := s.target.Dial(ctx, dialer)
 	if errors.Is(err, syscall.EAGAIN) {
 		// Over TCP the kernel waits.
 		s.tool.Log.Debug("the socket's queue of connections is full")
 	}
 	for errors.Is(err, syscall.EAGAIN) {
-		if err = pause(ctx); err == nil {
-			conn, err = dialer.DialContext(ctx, s.target.network, s.target.address)
+		if err = pause(ctx, roomPause); err == nil {
+			conn, err = s.target.Dial(ctx, dialer)
 		}
+	}
+	if errors.Is(err, syscall.EPROTOTYPE) {
+		return nil, s.otherType(err)
 	}
 	if err != nil {
 		return nil, s.explain(err, "no connection")
@@ -82,7 +107,7 @@ func (s *signaller) dial(ctx context.Context, config *tls.Config) (net.Conn, err
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, s.explain(fmt.Errorf("%s: TLS handshake: %w", s.target.address, err), "no TLS handshake")
+		return nil, s.explain(fmt.Errorf("%s: TLS handshake: %w", s.target.Address, err), "no TLS handshake")
 	}
 	state := secure.ConnectionState()
 	s.tool.Log.WithFields(logrus.Fields{
@@ -91,10 +116,18 @@ func (s *signaller) dial(ctx context.Context, config *tls.Config) (net.Conn, err
 	return secure, nil
 }
 
-// pause waits a bit, but not longer than ctx.
-func pause(ctx context.Context) error {
+// otherType adds to the error for a Unix socket of the other type how to reach it.
+func (s *signaller) otherType(err error) error {
+	if s.target.Network == receiver.Unixgram {
+		return fmt.Errorf("%w: it is no datagram socket: use --type unix", err)
+	}
+	return fmt.Errorf("%w: it is no stream socket: use --type unixgram", err)
+}
+
+// pause waits, but not longer than ctx.
+func pause(ctx context.Context, d time.Duration) error {
 	select {
-	case <-time.After(retry):
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -113,7 +146,7 @@ func (s *signaller) send(conn net.Conn, text []byte) error {
 // explain puts into words that the time is over: nothing says what has not happened by then.
 func (s *signaller) explain(err error, nothing string) error {
 	if timedOut(err) {
-		return fmt.Errorf("%s: %s within %v", s.target.address, nothing, s.timeout)
+		return fmt.Errorf("%s: %s within %v", s.target.Address, nothing, s.timeout)
 	}
 	return err
 }

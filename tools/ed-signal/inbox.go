@@ -21,6 +21,7 @@ var (
 	errLongReply = fmt.Errorf("longer than %d bytes", maxReply)
 	errLongFrame = fmt.Errorf("a datagram longer than %d bytes", maxReplyDatagram)
 	errHalfLine  = errors.New("hung up in the middle of a line")
+	errHalfTLS   = errors.New("hung up in the middle of a TLS record")
 )
 
 // inbox is where replies come from.
@@ -50,7 +51,7 @@ func (l *lineReader) next() ([][]byte, error) {
 		}
 		switch {
 		case err == nil:
-		case !hungUp(err):
+		case !errors.Is(err, io.EOF): // over TLS also an end without the alert that says so, but not within a record
 			return nil, err
 		case l.start < len(l.buffer):
 			return nil, errHalfLine
@@ -83,10 +84,6 @@ func splitLines(text []byte) (lines [][]byte) {
 }
 
 func blank(line []byte) bool { return len(bytes.Trim(line, blanks)) == 0 }
-
-// hungUp tells whether an error of a read is the end of the stream. Over TLS many end without the alert that says so;
-// what is missing then shows, as an unfinished line does.
-func hungUp(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 // datagramReader is the inbox of a socket of datagrams, each of which is a reply.
 type datagramReader struct {

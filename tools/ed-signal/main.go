@@ -15,7 +15,7 @@
 // --reply. Over tcp and unix it is a line, and ed-signal waits until the service hangs up or sends a line. With --reply
 // what comes is printed. INVALID, UNKNOWN and SERVICE_UNAVAILABLE are errors then, and so is silence; over a stream a
 // hang-up is not, unless --expect, --value or --json asks for a certain reply. --timeout, 5 seconds by default, holds
-// for all of it.
+// for all of it, and so long --retry waits for a service that doesn't listen yet.
 //
 // The sender of the message is the service ed_signal on the server named like this host, as far as a host name can be
 // one: what follows the first dot is cut, and other characters than letters, digits and underscores become underscores.
@@ -33,10 +33,19 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
 	"os"
+	"syscall"
+	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
+
+// retryPause is the time between two tries of --retry.
+const retryPause = 100 * time.Millisecond
 
 func main() { os.Exit(run(cli.System())) }
 
@@ -52,10 +61,14 @@ func runOn(env cli.Env, hostname, config string) int {
 	s := signaller{tool: tool}
 	s.define(tool)
 	return tool.Run(func([]string) error {
-		if err := s.configure(tool.Flags, config); err != nil {
+		s.onCommandLine = namesIn(env.Args)
+		start := time.Now()
+		if err := s.configureFrom(config, start); err != nil {
 			return err
 		}
-		return s.signal(hostname)
+		ctx, cancel := s.limit(start)
+		defer cancel()
+		return s.signal(ctx, hostname)
 	})
 }
 
@@ -63,11 +76,26 @@ func runOn(env cli.Env, hostname, config string) int {
 type signaller struct {
 	options
 	tool   *cli.Tool
-	target target
+	target receiver.Target
+}
+
+// limit returns a context that ends at the end of --timeout.
+func (s *signaller) limit(start time.Time) (context.Context, context.CancelFunc) {
+	if s.timeout == 0 {
+		return context.WithCancel(context.Background())
+	}
+	return context.WithDeadline(context.Background(), start.Add(s.timeout))
+}
+
+// configureFrom reads the configuration file, which may have another --timeout for all that follows.
+func (s *signaller) configureFrom(config string, start time.Time) error {
+	ctx, cancel := s.limit(start)
+	defer cancel()
+	return s.configure(ctx, s.tool.Flags, config)
 }
 
 // signal sends the message, and prints the reply if that is asked for.
-func (s *signaller) signal(hostname string) error {
+func (s *signaller) signal(ctx context.Context, hostname string) error {
 	err := s.finish(s.tool.Flags)
 	if err != nil {
 		return err
@@ -76,40 +104,55 @@ func (s *signaller) signal(hostname string) error {
 	if err != nil {
 		return err
 	}
-	if s.target, err = newTarget(s.network, s.host); err != nil {
+	if s.target, err = s.findTarget(ctx); err != nil {
 		return err
 	}
-	sent, shown, err := s.text(m)
+	sent, shown, err := s.text(ctx, m)
 	if err != nil {
 		return err
 	}
-	security, err := s.tlsConfig()
+	security, err := s.tlsConfig(ctx)
 	if err != nil {
 		return err
 	}
 	if s.dryRun {
-		s.tool.Log.WithField("to", s.target).Info("not sent")
-		return s.print(shown)
+		if err := s.print(shown); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(s.tool.Stderr, cli.Printable("ed-signal: not sent: "+s.target.String()))
+		return err
 	}
+	return s.deliver(ctx, security, sent)
+}
 
-	ctx := context.Background()
-	if s.timeout > 0 {
-		limited, cancel := context.WithTimeout(ctx, s.timeout)
-		defer cancel()
-		ctx = limited
+// deliver is deliverOnce, with --retry until somebody listens.
+func (s *signaller) deliver(ctx context.Context, security *tls.Config, text []byte) error {
+	for {
+		err := s.deliverOnce(ctx, security, text)
+		if !bool(s.retry) || !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ENOENT) {
+			return err
+		}
+		s.tool.Log.WithField("to", s.target).WithError(err).Info("nobody listens: trying again")
+		if pause(ctx, retryPause) != nil {
+			return fmt.Errorf("%s: nobody listened within %v: %w", s.target.Address, s.timeout, err)
+		}
 	}
+}
+
+// deliverOnce sends the message and waits for what is asked for.
+func (s *signaller) deliverOnce(ctx context.Context, security *tls.Config, text []byte) error {
 	conn, err := s.dial(ctx, security)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if err := s.send(conn, sent); err != nil {
+	if err := s.send(conn, text); err != nil {
 		return err
 	}
 	switch {
 	case bool(s.reply):
 		return s.awaitReply(conn)
-	case s.target.datagrams():
+	case s.target.Datagrams():
 		return nil
 	}
 	return s.awaitEnd(conn)

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
 
 func TestMain(m *testing.M) { fdtest.Main(m) }
@@ -48,7 +48,7 @@ func runHere(args ...string) (status int, stdout, stderr string) { return surrou
 // sent is what a datagram peer gets of a run that has to succeed, without the sender.
 func sent(t *testing.T, s surroundings, args ...string) string {
 	t.Helper()
-	p := startPeer(t, typeUDP, behaviour{})
+	p := startPeer(t, receiver.UDP, behaviour{})
 	if status, _, stderr := s.run(append([]string{"-H", p.address}, args...)...); status != 0 {
 		t.Fatalf("%q: status %d, %q", args, status, stderr)
 	}
@@ -88,9 +88,9 @@ func TestRecorded(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(recorded.Name, func(t *testing.T) {
-			network := typeUDP
-			if slices.Contains(recorded.Args, typeTCP) {
-				network = typeTCP
+			network := receiver.UDP
+			if slices.Contains(recorded.Args, receiver.TCP) {
+				network = receiver.TCP
 			}
 			p := startPeer(t, network, behaviour{replies: []string{recorded.PeerReply}})
 			args := slices.Clone(recorded.Args)
@@ -123,7 +123,7 @@ func TestRecorded(t *testing.T) {
 
 func TestLastMessageCounts(t *testing.T) {
 	for want, args := range map[string][]string{
-		"THREE": {"ONE", "-m", "TWO", "THREE"},
+		"THREE": {"-m", "TWO", "THREE"},
 		"TWO":   {"ONE", "-m", "TWO"},
 		"FOUR":  {"-m", "TWO", "--message=FOUR"},
 		"A":     {"-m", "B", "--", "A"},
@@ -136,7 +136,7 @@ func TestLastMessageCounts(t *testing.T) {
 
 // TestErrors: a line that says what, and nothing is sent.
 func TestErrors(t *testing.T) {
-	p := startPeer(t, typeUDP, behaviour{})
+	p := startPeer(t, receiver.UDP, behaviour{})
 	garbage := write(t, "no certificate\n")
 	for _, tt := range []struct {
 		args []string
@@ -144,6 +144,8 @@ func TestErrors(t *testing.T) {
 	}{
 		{[]string{}, "no message is given"},
 		{[]string{""}, "command"},
+		{[]string{"ONE", "-m", "TWO", "THREE"}, `"ONE" and "THREE" are two messages`},
+		{[]string{"ONE", "TWO", "-m", "THREE"}, `"ONE" and "TWO" are two messages`},
 		{[]string{"--nonsense", "PING"}, "--nonsense"},
 		{[]string{"ping"}, `"ping"`},
 		{[]string{"/PING"}, "no service"},
@@ -178,7 +180,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"PING", "-t", "tcp", "-e", "--ca", "/missing"}, "--ca: open /missing: "},
 		{[]string{"PING", "-t", "tcp", "-e", "--cert", garbage, "--key", garbage}, "--cert " + garbage},
 		{[]string{"PING", "--secret-file", "/missing"}, "--secret-file: open /missing: "},
-		{[]string{"PING", "-p", "a=" + strings.Repeat("x", maxUDP)}, "over udp at most 1024"},
+		{[]string{"PING", "-p", "a=" + strings.Repeat("x", receiver.MaxUDP)}, "over udp at most 1024"},
 	} {
 		status, stdout, stderr := runHere(append([]string{"-H", p.address}, tt.args...)...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
@@ -197,10 +199,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestLongestDatagram(t *testing.T) {
-	if maxUDP != connection.DefaultMaxMessage || maxUnixgram != connection.DefaultMaxUnixMessage {
-		t.Errorf("others have %d and %d bytes", connection.DefaultMaxMessage, connection.DefaultMaxUnixMessage)
-	}
-	for network, limit := range map[string]int{typeUDP: maxUDP, typeUnixgram: maxUnixgram} {
+	for network, limit := range map[string]int{receiver.UDP: receiver.MaxUDP, receiver.Unixgram: receiver.MaxUnixgram} {
 		p := startPeer(t, network, behaviour{})
 		value := strings.Repeat("x", limit-len("<vm:ed_signal PING v="))
 		status, _, stderr := runHere("-t", network, "-H", p.address, "PING", "-p", "v="+value)
@@ -263,7 +262,7 @@ func Example() {
 	}
 	fmt.Println(runOn(env, "web1", ""))
 
-	datagram := make([]byte, maxUDP)
+	datagram := make([]byte, receiver.MaxUDP)
 	n, _, err := conn.ReadFrom(datagram)
 	fmt.Println(string(datagram[:n]), err)
 	// Output:

@@ -10,7 +10,10 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
+
+const defaultHost = receiver.DefaultHost + ":" + receiver.DefaultPort
 
 const defaultTimeout = 5 * time.Second
 
@@ -34,9 +37,13 @@ type options struct {
 	value  string
 	json   boolean
 
+	retry   boolean
 	timeout time.Duration // 0: for ever
 	dryRun  boolean
 	config  string
+
+	onCommandLine map[string]bool   // the options that the command line has, by name
+	places        map[string]string // file:line of the options that the configuration file has
 
 	// plainBefore is how many plain arguments there were before --message.
 	plainBefore int
@@ -49,8 +56,8 @@ func (o *options) define(tool *cli.Tool) {
 		flags.VarPF(b, name, short, usage).NoOptDefVal = "true"
 	}
 
-	flags.StringVarP(&o.host, "host", "H", defaultHost+":"+defaultPort, "send to `ADDR[:PORT]`, PATH or FILE@NAME")
-	flags.StringVarP(&o.network, "type", "t", typeUDP, "send over this `TYPE` of socket")
+	flags.StringVarP(&o.host, "host", "H", defaultHost, "send to `ADDR[:PORT]`, PATH or FILE@NAME")
+	flags.StringVarP(&o.network, "type", "t", receiver.UDP, "send over this `TYPE` of socket")
 	boolean(&o.encrypt, "encrypt", "e", "encrypt, over tcp")
 	flags.StringVar(&o.ca, "ca", "", "trust the authorities in this `FILE` only")
 	flags.StringVar(&o.cert, "cert", "", "show the certificate in this `FILE`")
@@ -70,40 +77,64 @@ func (o *options) define(tool *cli.Tool) {
 	})
 	flags.Func("secret-file", "read the secret from a `FILE`", func(file string) error {
 		o.secret, o.secretFile = "", file
+		if file == "" {
+			return errEmpty
+		}
 		return nil
 	})
 	boolean(&o.reply, "reply", "r", "wait for the reply and print it")
 	flags.StringVarP(&o.expect, "expect", "x", "", "fail unless the reply is this `COMMAND`")
 	flags.StringVarP(&o.value, "value", "v", "", "print the parameter of this `NAME` of the reply")
 	boolean(&o.json, "json", "j", "print the reply as JSON")
+	boolean(&o.retry, "retry", "R", "while nobody listens, try again until --timeout")
 	o.timeout = defaultTimeout
 	flags.Var(cli.Seconds(&o.timeout), "timeout", "give up after `SECONDS`")
 	boolean(&o.dryRun, "dry-run", "n", "print the message instead of sending it")
 	flags.StringVar(&o.config, "config", "", "read options from this `FILE`")
 
-	tool.Complete("type", cli.Completion{Words: types()})
+	tool.Complete("type", cli.Completion{Words: receiver.Networks()})
 	for _, name := range []string{"ca", "cert", "key", "secret-file", "config", "host"} {
 		tool.Complete(name, cli.Completion{Files: true})
 	}
 }
 
+// namesIn returns the names of the options in arguments.
+func namesIn(args []string) map[string]bool {
+	tool := cli.New(cli.Config{}, cli.Env{})
+	new(options).define(tool)
+	names := map[string]bool{}
+	if tool.Flags.Parse(args) == nil {
+		tool.Flags.Visit(func(f *pflag.Flag) { names[f.Name] = true })
+	}
+	return names
+}
+
+// where is an option in errors, with its place when it comes from the configuration file.
+func (o *options) where(name string) string {
+	if place := o.places[name]; place != "" {
+		return place + ": --" + name
+	}
+	return "--" + name
+}
+
+// errEmpty is for values that are often those of a variable of a shell, which isn't set. What they are for would be off
+// without a word.
+var errEmpty = errors.New("the value is empty")
+
 // finish checks how the options fit together, once all are there.
 func (o *options) finish(flags *pflag.FlagSet) error {
-	if n := flags.NArg(); n > o.plainBefore {
-		o.message = flags.Arg(n - 1)
+	if err := o.checkMessages(flags); err != nil {
+		return err
 	}
-	for _, text := range flags.Args() {
-		if strings.ContainsRune(text, '=') {
-			return cli.Usagef("%q is no message; a parameter needs its own --param", text)
-		}
-		if _, err := parseDestination(text); err != nil {
-			return err
+	for _, name := range []string{"server", "service", "ca", "cert", "key", "expect", "value"} {
+		if f := flags.Lookup(name); f.Changed && f.Value.String() == "" {
+			return cli.Usagef("%s: %w", o.where(name), errEmpty)
 		}
 	}
-	if !slices.Contains(types(), o.network) {
-		return cli.Usagef("--type: %q is none of %s", o.network, strings.Join(types(), ", "))
+	if !slices.Contains(receiver.Networks(), o.network) {
+		return cli.Usagef("%s: %q is none of %s", o.where("type"), o.network, strings.Join(receiver.Networks(), ", "))
 	}
-	if (target{network: o.network}).unix() && !flags.Changed("host") {
+	if (receiver.Target{Network: o.network}).Unix() && !flags.Changed("host") {
 		return cli.Usagef("--type %s needs a --host", o.network)
 	}
 	if err := o.checkTLS(flags); err != nil {
@@ -111,19 +142,45 @@ func (o *options) finish(flags *pflag.FlagSet) error {
 	}
 	if o.expect != "" {
 		if err := message.New(o.expect).Err(); err != nil {
-			return cli.Usagef("--expect: %w", err)
+			return cli.Usagef("%s: %w", o.where("expect"), err)
 		}
 	}
 	if o.value != "" {
 		if err := message.New("X").Set(o.value, "").Err(); err != nil {
-			return cli.Usagef("--value: %w", err)
+			return cli.Usagef("%s: %w", o.where("value"), err)
 		}
 	}
 	if o.value != "" && bool(o.json) {
-		return cli.Usagef("--value and --json exclude each other")
+		return cli.Usagef("%s and %s exclude each other", o.where("value"), o.where("json"))
 	}
 	if o.picky() {
 		o.reply = true
+	}
+	if bool(o.retry) && !bool(o.reply) && o.network == receiver.UDP {
+		return cli.Usagef("%s over udp needs --reply: without one nothing tells whether somebody listens", o.where("retry"))
+	}
+	return nil
+}
+
+// checkMessages finds the message among the plain arguments, and those that are none.
+func (o *options) checkMessages(flags *pflag.FlagSet) error {
+	for _, text := range flags.Args() {
+		if new(boolean).Set(text) == nil {
+			return cli.Usagef("%q is no message; the value of an option that is on or off stands behind =, as in --encrypt=%s", text, text)
+		}
+		if strings.ContainsRune(text, '=') {
+			return cli.Usagef("%q is no message; a parameter needs its own --param", text)
+		}
+		if _, err := parseDestination(text); err != nil {
+			return err
+		}
+	}
+	switch n := flags.NArg(); {
+	case n > 1:
+		return cli.Usagef("%q and %q are two messages; the value of a parameter stands behind =, as in --param NAME=VALUE",
+			flags.Arg(0), flags.Arg(1))
+	case n > o.plainBefore:
+		o.message = flags.Arg(0)
 	}
 	return nil
 }
@@ -136,17 +193,17 @@ func (o *options) checkTLS(flags *pflag.FlagSet) error {
 		f := flags.Lookup(name)
 		switch given := f.Value.String() != f.DefValue; {
 		case !given || off:
-		case o.network != typeTCP:
-			return cli.Usagef("--%s needs --type tcp, not %s", name, o.network)
+		case o.network != receiver.TCP:
+			return cli.Usagef("%s needs --type tcp, not %s", o.where(name), o.network)
 		case !bool(o.encrypt):
-			return cli.Usagef("--%s needs --encrypt", name)
+			return cli.Usagef("%s needs --encrypt", o.where(name))
 		}
 	}
 	if (o.cert == "") != (o.key == "") && bool(o.encrypt) {
-		return cli.Usagef("--cert and --key need each other")
+		return cli.Usagef("%s and %s need each other", o.where("cert"), o.where("key"))
 	}
 	if o.ca != "" && bool(o.insecure) && bool(o.encrypt) {
-		return cli.Usagef("--ca and --insecure exclude each other")
+		return cli.Usagef("%s and %s exclude each other", o.where("ca"), o.where("insecure"))
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
 
 // behaviour says what a peer does with what it is sent.
@@ -19,6 +21,7 @@ type behaviour struct {
 	hold    bool     // streams: hangs up only after the other side
 	reset   bool     // streams: resets the connection instead of an orderly end
 	cut     bool     // streams: ends TLS without its alert
+	torn    bool     // streams: ends in the middle of a TLS record
 	deaf    bool     // never reads
 	tls     *tls.Config
 }
@@ -42,7 +45,7 @@ func newPeer(network, dir string, b behaviour) (*peer, error) {
 	}
 	p := &peer{received: make(chan string, 100)}
 	switch network {
-	case typeUDP, typeUnixgram:
+	case receiver.UDP, receiver.Unixgram:
 		conn, err := net.ListenPacket(network, address)
 		if err != nil {
 			return nil, err
@@ -138,6 +141,12 @@ func serveStream(conn net.Conn, b behaviour) string {
 	case b.cut:
 		_ = plain.Close()
 		return line
+	case b.torn:
+		_, _ = io.WriteString(plain, "\x17\x03\x03\x00\x50abc") // application data of 80 bytes
+		_ = plain.(*net.TCPConn).CloseWrite()
+		_, _ = io.Copy(io.Discard, plain)
+		_ = plain.Close()
+		return line
 	case !b.hold:
 		if half, ok := conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
@@ -170,7 +179,7 @@ func startPeer(tb testing.TB, network string, b behaviour) *peer {
 const mark = "MARK"
 
 func (p *peer) mark() error {
-	conn, err := net.Dial(typeUDP, p.address)
+	conn, err := net.Dial(receiver.UDP, p.address)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type reply struct {
 // awaitReply waits for the reply and prints it.
 func (s *signaller) awaitReply(conn net.Conn) error {
 	var from inbox = &lineReader{r: conn}
-	if s.target.datagrams() {
+	if s.target.Datagrams() {
 		from = &datagramReader{r: conn}
 	}
 	replies, err := s.choose(from)
@@ -54,7 +54,7 @@ func (s *signaller) choose(from inbox) ([]reply, error) {
 			case s.refusal(replies[i:i+1]) != nil:
 				return append(passed, r), s.refusal(replies[i : i+1])
 			case s.expect == "" && r.message == nil:
-				return append(passed, r), fmt.Errorf("%s: the reply: %w", s.target.address, r.err)
+				return append(passed, r), fmt.Errorf("%s: the reply: %w", s.target.Address, r.err)
 			case s.expect == "":
 				return replies[i : i+1], nil
 			}
@@ -83,15 +83,23 @@ func (s *signaller) unanswered(err error) error {
 	}
 	switch {
 	case timedOut(err):
-		return fmt.Errorf("%s: no %s within %v", s.target.address, what, s.timeout)
+		return fmt.Errorf("%s: no %s within %v", s.target.Address, what, s.timeout)
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%s: no %s: the other side hung up", s.target.address, what)
+		return fmt.Errorf("%s: no %s: the other side hung up", s.target.Address, what)
 	case errors.Is(err, errHalfLine):
-		return fmt.Errorf("%s: %w", s.target.address, err)
+		return fmt.Errorf("%s: %w", s.target.Address, err)
 	case errors.Is(err, errLongReply) || errors.Is(err, errLongFrame):
-		return fmt.Errorf("%s: the reply: %w", s.target.address, err)
+		return fmt.Errorf("%s: the reply: %w", s.target.Address, err)
 	}
-	return err // of package net, which names the connection
+	return s.torn(err) // of package net, which names the connection
+}
+
+// torn puts into words that TLS ends where it can't.
+func (s *signaller) torn(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%s: %w", s.target.Address, errHalfTLS)
+	}
+	return err
 }
 
 // refusal is the error for replies with which a service says that it didn't do what the message asks for.
@@ -102,7 +110,7 @@ func (s *signaller) refusal(replies []reply) error {
 		}
 		switch r.message.Command() {
 		case message.CommandInvalid, message.CommandUnknown, message.CommandServiceUnavailable:
-			return fmt.Errorf("%s: refused: %s", s.target.address, r.message.LogValue())
+			return fmt.Errorf("%s: refused: %s", s.target.Address, r.message.LogValue())
 		}
 	}
 	return nil
@@ -116,7 +124,7 @@ func (s *signaller) printReplies(replies []reply) error {
 		case s.value != "":
 			value, found := r.message.Lookup(s.value)
 			if !found {
-				return fmt.Errorf("%s: %s has no parameter %s", s.target.address, r.message.Command(), s.value)
+				return fmt.Errorf("%s: %s has no parameter %s", s.target.Address, r.message.Command(), s.value)
 			}
 			out = append(out, value...)
 		case !bool(s.json):
@@ -126,7 +134,7 @@ func (s *signaller) printReplies(replies []reply) error {
 		default:
 			var err error
 			if out, err = r.message.AppendJSON(out, message.JSONOptions{}); err != nil {
-				return fmt.Errorf("%s: the reply: %w", s.target.address, err)
+				return fmt.Errorf("%s: the reply: %w", s.target.Address, err)
 			}
 		}
 		if !bytes.HasSuffix(out, []byte("\n")) {
@@ -168,7 +176,7 @@ func (s *signaller) awaitEnd(conn net.Conn) error {
 	case timedOut(err):
 		s.tool.Log.WithField("timeout", s.timeout).Info("neither a line nor the end came")
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errHalfLine) && !errors.Is(err, errLongReply):
-		return err
+		return s.torn(err)
 	}
 	return nil
 }

@@ -15,12 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
 
 // TestReplies: what a peer sends, what is printed of it and how it ends, over all types that it makes sense for.
 func TestReplies(t *testing.T) {
-	streams, all := []string{typeTCP, typeUnix}, types()
-	datagrams := []string{typeUDP, typeUnixgram}
+	streams, all := []string{receiver.TCP, receiver.Unix}, receiver.Networks()
+	datagrams := []string{receiver.UDP, receiver.Unixgram}
 	for _, tt := range []struct {
 		name     string
 		networks []string
@@ -74,9 +75,9 @@ func TestReplies(t *testing.T) {
 		{"an empty value", all, []string{"-v", "a"}, behaviour{replies: []string{"X a=\n"}}, 0, "\n", ""},
 		{"a missing value", all, []string{"-v", "a"}, behaviour{replies: []string{"X b=1\n"}}, 1, "", "X has no parameter a"},
 		{"a value of no message", all, []string{"-v", "a"}, behaviour{replies: []string{"a=1\n"}}, 1, "", "the reply: "},
-		{"reset", []string{typeTCP}, []string{"-r"}, behaviour{reset: true}, 1, "", "connection reset"},
-		{"reset, no reply asked for", []string{typeTCP}, nil, behaviour{reset: true}, 1, "", "connection reset"},
-		{"reset in a line", []string{typeTCP}, []string{"-x", "PONG"}, behaviour{replies: []string{"PON"}, reset: true}, 1, "", "connection reset"},
+		{"reset", []string{receiver.TCP}, []string{"-r"}, behaviour{reset: true}, 1, "", "connection reset"},
+		{"reset, no reply asked for", []string{receiver.TCP}, nil, behaviour{reset: true}, 1, "", "connection reset"},
+		{"reset in a line", []string{receiver.TCP}, []string{"-x", "PONG"}, behaviour{replies: []string{"PON"}, reset: true}, 1, "", "connection reset"},
 	} {
 		for _, network := range tt.networks {
 			t.Run(tt.name+" "+network, func(t *testing.T) {
@@ -98,7 +99,7 @@ func TestReplies(t *testing.T) {
 // TestLongReplies: a reply of 1 MiB is fine, one that never ends isn't.
 func TestLongReplies(t *testing.T) {
 	long := "PONG a=" + strings.Repeat("x", 1<<20-8) + "\n"
-	for _, network := range []string{typeTCP, typeUnix} {
+	for _, network := range []string{receiver.TCP, receiver.Unix} {
 		p := startPeer(t, network, behaviour{replies: []string{long}})
 		status, stdout, stderr := runHere("-t", network, "-H", p.address, "PING", "-r", "--timeout", "0")
 		if status != 0 || stdout != long {
@@ -110,21 +111,29 @@ func TestLongReplies(t *testing.T) {
 		}
 	}
 
-	endless := startPeer(t, typeTCP, behaviour{replies: []string{strings.Repeat("x", maxReply+1)}, hold: true})
+	endless := startPeer(t, receiver.TCP, behaviour{replies: []string{strings.Repeat("x", maxReply+1)}, hold: true})
 	if status, stdout, stderr := runHere("-t", "tcp", "-H", endless.address, "PING", "-r", "--timeout", "0"); status != 1 || stdout != "" || !strings.Contains(stderr, "longer than 4194304 bytes") {
 		t.Errorf("%d, %d bytes, %q", status, len(stdout), stderr)
 	}
 	// Nor do lines that aren't what is awaited.
 	ready := "READY a=" + strings.Repeat("x", 4087) + "\n"
-	flood := startPeer(t, typeTCP, behaviour{replies: []string{strings.Repeat(ready, maxReply/len(ready)+1)}, hold: true})
+	flood := startPeer(t, receiver.TCP, behaviour{replies: []string{strings.Repeat(ready, maxReply/len(ready)+1)}, hold: true})
 	if status, _, stderr := runHere("-t", "tcp", "-H", flood.address, "PING", "-x", "PONG", "--timeout", "0"); status != 1 || !strings.Contains(stderr, "longer than") {
 		t.Errorf("%d, %q", status, stderr)
 	}
-	unread := startPeer(t, typeTCP, behaviour{replies: []string{strings.Repeat("x", maxReply+1)}, hold: true})
+	unread := startPeer(t, receiver.TCP, behaviour{replies: []string{strings.Repeat("x", maxReply+1)}, hold: true})
 	if status, _, stderr := runHere("-t", "tcp", "-H", unread.address, "PING", "--timeout", "0"); status != 0 || stderr != "" {
 		t.Errorf("not asked for: %d, %q", status, stderr)
 	}
-	big := startPeer(t, typeUnixgram, behaviour{replies: []string{strings.Repeat("x", maxReplyDatagram+1)}})
+	var datagrams []string
+	for range maxReply/maxReplyDatagram + 1 {
+		datagrams = append(datagrams, "READY a="+strings.Repeat("x", maxReplyDatagram-8))
+	}
+	stream := startPeer(t, receiver.Unixgram, behaviour{replies: datagrams})
+	if status, _, stderr := runHere("-t", "unixgram", "-H", stream.address, "PING", "-x", "PONG", "--timeout", "60"); status != 1 || !strings.Contains(stderr, "longer than 4194304 bytes") {
+		t.Errorf("datagrams: %d, %q", status, stderr)
+	}
+	big := startPeer(t, receiver.Unixgram, behaviour{replies: []string{strings.Repeat("x", maxReplyDatagram+1)}})
 	if status, _, stderr := runHere("-t", "unixgram", "-H", big.address, "PING", "-r", "--timeout", "0"); status != 1 || !strings.Contains(stderr, "longer than 65536 bytes") {
 		t.Errorf("a datagram: %d, %q", status, stderr)
 	}
@@ -132,9 +141,9 @@ func TestLongReplies(t *testing.T) {
 
 // TestTimeouts: nothing takes longer than --timeout.
 func TestTimeouts(t *testing.T) {
-	full := startPeer(t, typeUnixgram, behaviour{deaf: true})
+	full := startPeer(t, receiver.Unixgram, behaviour{deaf: true})
 	fill(t, full.address)
-	crowded := map[string]*peer{typeTCP: startPeer(t, typeTCP, behaviour{deaf: true}), typeUnix: startPeer(t, typeUnix, behaviour{deaf: true})}
+	crowded := map[string]*peer{receiver.TCP: startPeer(t, receiver.TCP, behaviour{deaf: true}), receiver.Unix: startPeer(t, receiver.Unix, behaviour{deaf: true})}
 	for network, p := range crowded {
 		crowd(t, network, p)
 	}
@@ -144,19 +153,19 @@ func TestTimeouts(t *testing.T) {
 		status                 int
 		stderr                 string
 	}{
-		{"tcp, no reply", typeTCP, startPeer(t, typeTCP, behaviour{hold: true}).address, []string{"-r"}, 1, "no reply within 200ms"},
-		{"tcp, not accepted", typeTCP, startPeer(t, typeTCP, behaviour{deaf: true}).address, []string{"-r"}, 1, "no reply within 200ms"},
-		{"tcp, no room", typeTCP, crowded[typeTCP].address, nil, 1, "no connection within 200ms"},
-		{"unix, no room", typeUnix, crowded[typeUnix].address, nil, 1, "no connection within 200ms"},
-		{"tcp, no handshake", typeTCP, startPeer(t, typeTCP, behaviour{deaf: true}).address, []string{"-e"}, 1, "no TLS handshake within 200ms"},
-		{"tcp, sent", typeTCP, startPeer(t, typeTCP, behaviour{deaf: true}).address, nil, 0, ""},
-		{"unix, no reply", typeUnix, startPeer(t, typeUnix, behaviour{hold: true}).address, []string{"-r"}, 1, "no reply within 200ms"},
-		{"unix, half a line", typeUnix, startPeer(t, typeUnix, behaviour{replies: []string{"PON"}, hold: true}).address, []string{"-r"}, 1, "no reply within 200ms"},
-		{"unix, sent", typeUnix, startPeer(t, typeUnix, behaviour{deaf: true}).address, nil, 0, ""},
-		{"udp, no reply", typeUDP, startPeer(t, typeUDP, behaviour{}).address, []string{"-r"}, 1, "no reply within 200ms"},
-		{"udp, another reply", typeUDP, startPeer(t, typeUDP, behaviour{replies: []string{"READY"}}).address, []string{"-x", "PONG"}, 1, "no PONG within 200ms"},
-		{"unixgram, no reply", typeUnixgram, startPeer(t, typeUnixgram, behaviour{}).address, []string{"-j"}, 1, "no reply within 200ms"},
-		{"unixgram, full", typeUnixgram, full.address, nil, 1, "the message was not taken within 200ms"},
+		{"tcp, no reply", receiver.TCP, startPeer(t, receiver.TCP, behaviour{hold: true}).address, []string{"-r"}, 1, "no reply within 200ms"},
+		{"tcp, not accepted", receiver.TCP, startPeer(t, receiver.TCP, behaviour{deaf: true}).address, []string{"-r"}, 1, "no reply within 200ms"},
+		{"tcp, no room", receiver.TCP, crowded[receiver.TCP].address, nil, 1, "no connection within 200ms"},
+		{"unix, no room", receiver.Unix, crowded[receiver.Unix].address, nil, 1, "no connection within 200ms"},
+		{"tcp, no handshake", receiver.TCP, startPeer(t, receiver.TCP, behaviour{deaf: true}).address, []string{"-e"}, 1, "no TLS handshake within 200ms"},
+		{"tcp, sent", receiver.TCP, startPeer(t, receiver.TCP, behaviour{deaf: true}).address, nil, 0, ""},
+		{"unix, no reply", receiver.Unix, startPeer(t, receiver.Unix, behaviour{hold: true}).address, []string{"-r"}, 1, "no reply within 200ms"},
+		{"unix, half a line", receiver.Unix, startPeer(t, receiver.Unix, behaviour{replies: []string{"PON"}, hold: true}).address, []string{"-r"}, 1, "no reply within 200ms"},
+		{"unix, sent", receiver.Unix, startPeer(t, receiver.Unix, behaviour{deaf: true}).address, nil, 0, ""},
+		{"udp, no reply", receiver.UDP, startPeer(t, receiver.UDP, behaviour{}).address, []string{"-r"}, 1, "no reply within 200ms"},
+		{"udp, another reply", receiver.UDP, startPeer(t, receiver.UDP, behaviour{replies: []string{"READY"}}).address, []string{"-x", "PONG"}, 1, "no PONG within 200ms"},
+		{"unixgram, no reply", receiver.Unixgram, startPeer(t, receiver.Unixgram, behaviour{}).address, []string{"-j"}, 1, "no reply within 200ms"},
+		{"unixgram, full", receiver.Unixgram, full.address, nil, 1, "the message was not taken within 200ms"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -175,7 +184,7 @@ func TestTimeouts(t *testing.T) {
 // fill fills the queue of a datagram socket that nobody reads.
 func fill(t *testing.T, address string) {
 	t.Helper()
-	conn, err := net.Dial(typeUnixgram, address)
+	conn, err := net.Dial(receiver.Unixgram, address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,13 +220,13 @@ func crowd(t *testing.T, network string, p *peer) {
 
 // TestWaitsForRoom: a Unix socket gets the connection as soon as there is room.
 func TestWaitsForRoom(t *testing.T) {
-	p := startPeer(t, typeUnix, behaviour{deaf: true})
-	crowd(t, typeUnix, p)
+	p := startPeer(t, receiver.Unix, behaviour{deaf: true})
+	crowd(t, receiver.Unix, p)
 	log := make(logWriter, 100)
 	ended := make(chan int)
 	go func() {
 		ended <- runOn(cli.Env{
-			Args:   []string{"-t", typeUnix, "-H", p.address, "--timeout", "0", "--log-level", "debug", "PING"},
+			Args:   []string{"-t", receiver.Unix, "-H", p.address, "--timeout", "0", "--log-level", "debug", "PING"},
 			Getenv: func(string) string { return "" },
 			Stdout: io.Discard,
 			Stderr: log,
@@ -255,12 +264,12 @@ func (w logWriter) Write(p []byte) (int, error) {
 
 // TestNobodyThere: an error at once, whatever the time limit.
 func TestNobodyThere(t *testing.T) {
-	for _, network := range types() {
+	for _, network := range receiver.Networks() {
 		for _, reply := range []string{"--reply=no", "--reply"} {
 			p := startPeer(t, network, behaviour{deaf: true})
 			p.close()
 			status, _, stderr := runHere("-t", network, "-H", p.address, "--timeout", "0", reply, "PING")
-			if network == typeUDP && reply == "--reply=no" {
+			if network == receiver.UDP && reply == "--reply=no" {
 				if status != 0 || stderr != "" {
 					t.Errorf("udp: nothing is awaited, but %d, %q", status, stderr)
 				}
@@ -275,7 +284,7 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestPrintFails(t *testing.T) {
-	p := startPeer(t, typeTCP, behaviour{replies: []string{"UNKNOWN\n"}})
+	p := startPeer(t, receiver.TCP, behaviour{replies: []string{"UNKNOWN\n"}})
 	var stderr bytes.Buffer
 	status := runOn(cli.Env{
 		Args:   []string{"-t", "tcp", "-r", "-H", p.address, "PING"},

@@ -16,14 +16,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/eventdispatcher-go/eventdispatcher/internal/tlstest"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/tooltest"
 )
 
 // TestProgram plays the scripts of testdata with the real program. They have these commands besides those of
 // testscript:
 //
-//	peer NAME TYPE [-hold] [-reset] [-cut] [-deaf] [-abstract] [-greet] [-tls] [-mutual] [-misnamed] [-long N] [REPLY...]
-//	  starts a service, whose address is $NAME then; REPLY has Go's escapes; -cut ends TLS without its alert, -greet sends the replies before it reads,
+//	peer NAME TYPE [-hold] [-reset] [-cut] [-torn] [-deaf] [-abstract] [-greet] [-tls] [-mutual] [-misnamed] [-long N] [REPLY...]
+//	  starts a service, whose address is $NAME then; REPLY has Go's escapes; -cut ends TLS without its alert, -torn in the middle of a record,
+//	  -greet sends the replies before it reads,
 //	  -mutual wants certificates of clients, -misnamed has one of another host, -long N adds a REPLY of N bytes
 //	received NAME TEXT
 //	  waits for what the service has got from the next sender, which has to be TEXT behind the prefix of the program
@@ -122,6 +124,8 @@ func startScriptPeer(ts *testscript.TestScript, servers map[string]*tls.Config, 
 			b.reset = true
 		case "-cut":
 			b.cut = true
+		case "-torn":
+			b.torn = true
 		case "-deaf":
 			b.deaf = true
 		case "-abstract":
@@ -189,7 +193,7 @@ func testSecretIsHidden(t *testing.T, program string) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			got := make([]byte, maxUDP)
+			got := make([]byte, receiver.MaxUDP)
 			n, from, err := service.ReadFrom(got)
 			if err != nil {
 				t.Fatal(err)
