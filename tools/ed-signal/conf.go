@@ -67,8 +67,8 @@ func readConf(ctx context.Context, file string) (*conf, error) {
 //	name = value
 //
 // Lines that set nothing are passed over, and so is what follows a broken [section]: these files may be those of other
-// programs. So what is wrong with a value is for those who want it. What no text file has is a *confError: a NUL byte, a
-// line or a file beyond the limits.
+// programs. So what is wrong with a value is for those who want it. What no text file has is a *confError: a NUL byte,
+// a line or a file beyond the limits.
 func parseConf(file string, text []byte) (*conf, error) {
 	c := &conf{file: file}
 	section, known := "", true

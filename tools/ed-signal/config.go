@@ -38,7 +38,7 @@ func (o *options) configure(ctx context.Context, flags *pflag.FlagSet, defaultFi
 	return err
 }
 
-// apply sets options, and returns the places of those: file:line. Parameters add up, of other names the last one counts.
+// apply sets options, and returns their places, file:line. Parameters add up, of other names the last one counts.
 func (c *conf) apply(flags *pflag.FlagSet) (places map[string]string, err error) {
 	if c.stray != 0 {
 		return nil, &confError{c.file, c.stray, "neither OPTION=VALUE nor a comment"}

@@ -27,7 +27,7 @@ var (
 	ErrLongSecret = fmt.Errorf("the first line is longer than %d bytes", MaxSecret)
 )
 
-// ReadSecret returns the first line of a file, without the line's end; - is stdin. Not much more than that line is read.
+// ReadSecret returns the first line of a file, without the line's end; - is stdin. Not much more than it is read.
 // ctx bounds the time, as it does for ReadFile. Errors name the file.
 func ReadSecret(ctx context.Context, file string, stdin io.Reader) (secret string, err error) {
 	if file == "-" {
