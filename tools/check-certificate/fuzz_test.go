@@ -58,7 +58,7 @@ func printable(text string) bool {
 
 // FuzzTarget: a name is refused, or can be dialled and shown.
 func FuzzTarget(f *testing.F) {
-	for _, text := range []string{"example.com:1", "[::1]:443", "::1", "a:b:c", "[fe80::1%eth0]", "]", "a]:1", "a%b", ""} {
+	for _, text := range []string{"example.com:1", "[::1]:443", "::1", "a:b:c", "[fe80::1%eth0]", "::1%gth0]", "[::1%[a]", "]", "a]:1", "a%b", ""} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -50,7 +50,7 @@ func (t *target) split() error {
 	case strings.HasPrefix(text, "["):
 		return t.splitBrackets()
 	case strings.Count(text, ":") > 1:
-		if _, err := netip.ParseAddr(text); err != nil {
+		if address, err := netip.ParseAddr(text); err != nil || strings.ContainsAny(address.Zone(), "[]") {
 			return errColons
 		}
 		return nil
@@ -70,7 +70,7 @@ func (t *target) split() error {
 // splitBrackets reads [ADDRESS] and [ADDRESS]:PORT.
 func (t *target) splitBrackets() error {
 	inside, rest, _ := strings.Cut(t.name[1:], "]")
-	if address, err := netip.ParseAddr(inside); err != nil || !address.Is6() {
+	if address, err := netip.ParseAddr(inside); err != nil || !address.Is6() || strings.Contains(address.Zone(), "[") {
 		return errBrackets
 	}
 	t.host = inside
