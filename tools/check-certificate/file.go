@@ -61,15 +61,17 @@ func readFile(name string, in io.Reader) ([]*x509.Certificate, error) {
 // parse reads certificates. One that can't be read is an error, so that none goes unchecked.
 func parse(data []byte) (all []*x509.Certificate, err error) {
 	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // the mark of some editors
+	// What only looks like a line of PEM counts too, and is found missing among what package pem takes.
+	marks := bytes.Join(bytes.Fields(bytes.ToUpper(data)), []byte(" "))
 	switch {
-	case mentions(data, "BEGIN TRUSTED CERTIFICATE-") != 0:
+	case mentions(marks, "BEGIN TRUSTED CERTIFICATE-") != 0:
 		return nil, errTrusted
-	case mentions(data, "BEGIN PKCS7-", "BEGIN PKCS #7 SIGNED DATA-", "BEGIN CMS-") != 0:
+	case mentions(marks, "BEGIN PKCS7-", "BEGIN PKCS #7 SIGNED DATA-", "BEGIN CMS-") != 0:
 		return nil, errPKCS7
 	}
 	begun := max(
-		mentions(data, "BEGIN CERTIFICATE-", "BEGIN X509 CERTIFICATE-"),
-		mentions(data, "END CERTIFICATE-", "END X509 CERTIFICATE-"),
+		mentions(marks, "BEGIN CERTIFICATE-", "BEGIN X509 CERTIFICATE-"),
+		mentions(marks, "END CERTIFICATE-", "END X509 CERTIFICATE-"),
 	)
 	if begun == 0 {
 		if len(data) == 0 || data[0] != 0x30 { // an ASN.1 sequence

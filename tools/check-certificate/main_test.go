@@ -67,6 +67,7 @@ func fill(t *testing.T, env *testscript.Env, root *tls.Certificate) error {
 		"word.pem": append([]byte("x "), five...), "cr.pem": bytes.ReplaceAll(five, []byte("\n"), []byte("\r")), "headless.pem": five[20:],
 		"dash.pem": five[1:], "later-bom.pem": slices.Concat(der, []byte("\ufeff"), five), "trusted.pem": relabel("TRUSTED CERTIFICATE"),
 		"pkcs7.pem": relabel("PKCS7"), "cms.pem": relabel("CMS"), "der.pem": issue(t, root, ecKey(), 5).Certificate[0],
+		"small.pem": bytes.ReplaceAll(five, []byte("CERTIFICATE"), []byte("certificate")), "blanks.pem": relabel(" CERTIFICATE"),
 		"wide.pem": append(bytes.ReplaceAll(five, nil, []byte("\x00")), '\n'),
 	} {
 		put(name, append(bytes.Clone(hidden), der...))

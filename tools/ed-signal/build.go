@@ -24,7 +24,7 @@ func (o *options) build(hostname string) (*message.Message, error) {
 	}
 	d, err := parseDestination(o.message)
 	if err != nil {
-		return nil, err
+		return nil, o.placed("message", err)
 	}
 	// What the environment and the configuration file say are defaults.
 	switch {
@@ -35,9 +35,15 @@ func (o *options) build(hostname string) (*message.Message, error) {
 	}
 	if d.service == "" {
 		d.service = o.service
+		if err := message.New(d.command).SetService(d.service).Err(); err != nil {
+			return nil, o.placed("service", &cli.UsageError{Err: err})
+		}
 	}
 	if d.server == "" {
 		d.server = o.server
+		if err := message.New(d.command).SetService("x").SetServer(d.server).Err(); err != nil {
+			return nil, o.placed("server", &cli.UsageError{Err: err})
+		}
 	}
 	m := message.New(d.command).
 		SetServer(d.server).
@@ -52,6 +58,14 @@ func (o *options) build(hostname string) (*message.Message, error) {
 		return nil, &cli.UsageError{Err: err}
 	}
 	return m, nil
+}
+
+// placed puts the place of an option in front of an error, if it comes from the configuration file.
+func (o *options) placed(name string, err error) error {
+	if place := o.places[name]; place != "" {
+		return fmt.Errorf("%s: %w", place, err)
+	}
+	return err
 }
 
 // destination is what [[SERVER:]SERVICE/]COMMAND says.

@@ -53,7 +53,7 @@ func (s *signaller) tlsConfig(ctx context.Context) (*tls.Config, error) {
 		}
 		own, err := tls.X509KeyPair(cert, key)
 		if err != nil {
-			return nil, fmt.Errorf("--cert %s, --key %s: %w", s.cert, s.key, err)
+			return nil, fmt.Errorf("%s %s, %s %s: %w", s.where("cert"), s.cert, s.where("key"), s.key, err)
 		}
 		config.Certificates = []tls.Certificate{own}
 	}
@@ -93,6 +93,9 @@ func (s *signaller) dial(ctx context.Context, config *tls.Config) (net.Conn, err
 	if errors.Is(err, syscall.EPROTOTYPE) {
 		return nil, s.otherType(err)
 	}
+	if timedOut(err) && s.refused != nil {
+		return nil, s.nobody()
+	}
 	if err != nil {
 		return nil, s.explain(err, "no connection")
 	}
@@ -122,6 +125,11 @@ func (s *signaller) otherType(err error) error {
 		return fmt.Errorf("%w: it is no datagram socket: use --type unix", err)
 	}
 	return fmt.Errorf("%w: it is no stream socket: use --type unixgram", err)
+}
+
+// nobody is the error of --retry when its time is over. The refusal isn't wrapped: it is no reason for another try.
+func (s *signaller) nobody() error {
+	return fmt.Errorf("%s: nobody listened within %v: %v", s.target.Address, s.timeout, s.refused) //nolint:errorlint // see above
 }
 
 // pause waits, but not longer than ctx.

@@ -77,6 +77,8 @@ type signaller struct {
 	options
 	tool   *cli.Tool
 	target receiver.Target
+	// refused is the last error of --retry that nobody listens; nil before.
+	refused error
 }
 
 // limit returns a context that ends at the end of --timeout.
@@ -132,9 +134,10 @@ func (s *signaller) deliver(ctx context.Context, security *tls.Config, text []by
 		if !bool(s.retry) || !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ENOENT) {
 			return err
 		}
+		s.refused = err
 		s.tool.Log.WithField("to", s.target).WithError(err).Info("nobody listens: trying again")
 		if pause(ctx, retryPause) != nil {
-			return fmt.Errorf("%s: nobody listened within %v: %w", s.target.Address, s.timeout, err)
+			return s.nobody()
 		}
 	}
 }

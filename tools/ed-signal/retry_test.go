@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -69,7 +71,7 @@ func TestRetryEnds(t *testing.T) {
 		want string
 	}{
 		{[]string{"-t", "unix", "-H", missing, "--timeout", "50ms"}, missing + ": nobody listened within 50ms: dial unix " + missing + ": connect: no such file or directory"},
-		{[]string{"-t", "tcp", "-H", "127.0.0.1:1", "--timeout", "50ms"}, "127.0.0.1:1: nobody listened within 50ms: dial tcp "},
+		{[]string{"-t", "tcp", "-H", "127.0.0.1:1", "--timeout", "300ms"}, "127.0.0.1:1: nobody listened within 300ms: dial tcp "},
 		{[]string{"-t", "unix", "-H", missing + "/x/" + strings.Repeat("y", 300), "--timeout", "0"}, "at most 107 bytes"},
 		{[]string{"-t", "unix", "-H", write(t, "") + "/x", "--timeout", "0"}, "not a directory"},
 		{[]string{"-t", "unix", "-H", startPeer(t, receiver.Unixgram, behaviour{}).address, "--timeout", "0"}, "wrong type"},
@@ -77,6 +79,29 @@ func TestRetryEnds(t *testing.T) {
 	} {
 		if status, _, stderr := runHere(append(tt.args, "--retry", "PING")...); status != 1 || !strings.Contains(stderr, tt.want) {
 			t.Errorf("%q: %d, %q, want %s", tt.args, status, stderr, tt.want)
+		}
+	}
+}
+
+// TestRetryRemembers: when the time is over in the middle of a try, the reason of the one before is told.
+func TestRetryRemembers(t *testing.T) {
+	s := signaller{
+		tool:   cli.New(cli.Config{Name: "ed-signal"}, cli.Env{Stderr: io.Discard}),
+		target: receiver.Target{Network: receiver.TCP, Address: "127.0.0.1:1"},
+	}
+	s.timeout = time.Second
+	over, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	for _, tt := range []struct {
+		refused error
+		want    string
+	}{
+		{nil, "127.0.0.1:1: no connection within 1s"},
+		{syscall.ECONNREFUSED, "127.0.0.1:1: nobody listened within 1s: connection refused"},
+	} {
+		s.refused = tt.refused
+		if _, err := s.dial(over, nil); err == nil || err.Error() != tt.want {
+			t.Errorf("got %v, want %s", err, tt.want)
 		}
 	}
 }

@@ -132,6 +132,7 @@ func (r *request) send(ctx context.Context) error {
 	if _, err := io.Copy(io.Discard, conn); errors.Is(err, syscall.ECONNREFUSED) { // a datagram that nobody takes
 		return err
 	}
-	<-ctx.Done() // a service that hangs up is not gone
+	_ = conn.Close() // or a service that ends in order waits for that
+	<-ctx.Done()     // one that hangs up is not gone
 	return nil
 }

@@ -3,8 +3,12 @@
 package main
 
 import (
+	"context"
+	"io"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 )
@@ -40,6 +44,40 @@ func TestParseTarget(t *testing.T) {
 		if got, err := parseTarget(text); err == nil {
 			t.Errorf("%q: got %s", text, got)
 		}
+	}
+}
+
+// TestSendHangsUp: a service that has hung up is hung up on, for it may wait for that to end.
+func TestSendHangsUp(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	target, err := receiver.Parse(receiver.TCP, listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &request{Target: target, text: []byte("STOP\n")}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	sent := make(chan error, 1)
+	go func() { sent <- r.send(ctx) }()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(conn)
+	if string(text) != "STOP\n" || err != nil || ctx.Err() != nil {
+		t.Errorf("read %q, %v, %v", text, err, ctx.Err())
+	}
+	cancel()
+	if err := <-sent; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -120,9 +120,6 @@ func (o *options) plan(tool *cli.Tool, args []string) (*plan, error) {
 			return nil, cli.Usagef("%s is an option, and not taken for a NAME", name)
 		}
 	}
-	if file := tool.Flags.Lookup("log-file").Value.String(); isOption(tool.Flags, file) {
-		return nil, cli.Usagef("--log-file has no value in front of %s", file)
-	}
 	names := append(o.services, args...)
 	if len(names) == 0 {
 		return nil, recordedError("error: --service parameter is mandatory.")

@@ -212,6 +212,9 @@ func (t *Tool) checkLog() error {
 	if t.Flags.Changed("log-file") && t.options.logFile == "" {
 		return errors.New("--log-file: the name is empty")
 	}
+	if file := t.options.logFile; strings.HasPrefix(file, "-") {
+		return fmt.Errorf("--log-file: %q looks like an option: is the FILE missing? It can be ./%s", file, file)
+	}
 	t.Log.SetLevel(level)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 var (
 	errNegative = errors.New("negative")
+	errTooShort = errors.New("too short: a nanosecond is the least")
 	errTooLong  = errors.New("too long: 292 years are the most")
 	errNoTime   = errors.New("not a time: seconds, such as 5 or 0.5, or with a unit, such as 500ms, 2m or 1h")
 )
@@ -41,11 +42,23 @@ func (s *seconds) Set(text string) error {
 		}
 		d = time.Duration(math.Round(number * float64(time.Second)))
 	}
-	if d < 0 {
+	switch {
+	case d < 0:
 		return errNegative
+	case d == 0 && strings.ContainsAny(mantissa(text), "123456789"):
+		return errTooShort // not 0, which may stand for something else
 	}
 	*s = seconds(d)
 	return nil
+}
+
+// mantissa is a number without its exponent, if it has one.
+func mantissa(text string) string {
+	end := strings.IndexAny(text, "eE")
+	if end < 0 {
+		return text
+	}
+	return text[:end]
 }
 
 // fitsAsZero tells whether text is right for time.ParseDuration but for its size.

@@ -63,6 +63,7 @@ func TestSecondsSaysWhy(t *testing.T) {
 		"1e10": "too long", "1e300": "too long", "1e999": "too long", "9223372037": "too long", "3000000h": "too long",
 		"99999999999999999999s": "too long", "2562047h1h": "too long",
 		"-1": "negative", "-0.1": "negative", "-1e300": "negative", "-1e999": "negative", "-3000000h": "negative", "-5s": "negative",
+		"1e-10": "too short", "0.0000000001": "too short", "0.1ns": "too short", "1e-400": "too short",
 		"": "not a time", "-": "not a time", "-x": "not a time", "5x": "not a time", "Inf": "not a time", "-Inf": "not a time", "NaN": "not a time",
 		"99999999999999999999y": "not a time",
 	} {
