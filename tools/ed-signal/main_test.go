@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/tooltest"
 )
 
 func TestMain(m *testing.M) { fdtest.Main(m) }
@@ -66,8 +68,28 @@ func write(tb testing.TB, text string) (file string) {
 }
 
 // TestRecorded runs what was recorded of the C++ tool: the same arguments, the same bytes on the wire, the
-// same exit status and standard output.
+// same exit status and standard output. They were recorded on a host named vm.
 func TestRecorded(t *testing.T) {
+	t.Run("here", func(t *testing.T) { testRecorded(t, "vm", runHere) })
+	t.Run("program", func(t *testing.T) {
+		hostname, err := os.Hostname()
+		if err != nil {
+			t.Fatal(err)
+		}
+		program := filepath.Join(tooltest.Build(t, "tools/ed-signal"), "ed-signal")
+		testRecorded(t, serverName(hostname), func(args ...string) (int, string, string) {
+			var stdout, stderr strings.Builder
+			cmd := exec.Command(program, append([]string{"--config="}, args...)...)
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			if err := cmd.Run(); cmd.ProcessState == nil {
+				t.Fatal(err)
+			}
+			return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
+		})
+	})
+}
+
+func testRecorded(t *testing.T, server string, run func(args ...string) (status int, stdout, stderr string)) {
 	data, err := os.ReadFile("testdata/wire.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -97,11 +119,12 @@ func TestRecorded(t *testing.T) {
 			for i, arg := range args {
 				args[i] = strings.ReplaceAll(arg, "HOST:PORT", p.address)
 			}
-			status, stdout, stderr := runHere(args...)
+			status, stdout, stderr := run(args...)
 
 			if slices.Contains(differences, recorded.Name) {
 				recorded.ExitStatus, recorded.Output = 1, ""
 			}
+			recorded.Output = strings.Replace(recorded.Output, "<vm:", "<"+server+":", 1)
 			if status != recorded.ExitStatus || stdout != recorded.Stdout {
 				t.Errorf("got %d, %q, want %d, %q", status, stdout, recorded.ExitStatus, recorded.Stdout)
 			}
