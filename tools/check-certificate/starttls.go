@@ -20,8 +20,8 @@ const (
 
 var (
 	errNotOffered = errors.New("the server does not offer STARTTLS")
-	errLineLength = errors.New("the server sends a line longer than 4096 bytes")
-	errLines      = errors.New("the server sends more than 100 lines for an answer")
+	errLineLength = fmt.Errorf("the server sends a line longer than %d bytes", maxLine)
+	errLines      = fmt.Errorf("the server sends more than %d lines for an answer", maxLines)
 	errTooEarly   = errors.New("the server goes on in plain text after it agreed to TLS")
 )
 

@@ -35,7 +35,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -121,8 +120,8 @@ func (s *signaller) signal(ctx context.Context, hostname string) error {
 		if err := s.print(shown); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(s.tool.Stderr, cli.Printable("ed-signal: not sent: "+s.target.String()))
-		return err
+		s.tool.Tell("not sent: " + s.target.String())
+		return nil
 	}
 	return s.deliver(ctx, security, sent)
 }

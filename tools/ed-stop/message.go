@@ -110,9 +110,18 @@ func (p *process) ask(now step) (err error) {
 	return err
 }
 
-// send sends the message, and stays connected until ctx ends, so that the service isn't cut off in what it says about
-// it. What it says is not looked at.
+// send sends the message, and takes until ctx ends unless that fails: a service that hangs up is not gone.
 func (r *request) send(ctx context.Context) error {
+	if err := r.deliver(ctx); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// deliver sends the message, and stays connected until the service hangs up or ctx ends, so that the service isn't cut
+// off in what it says about it. What it says is not looked at.
+func (r *request) deliver(ctx context.Context) error {
 	conn, err := r.Dial(ctx, net.Dialer{})
 	if err != nil {
 		return err
@@ -132,7 +141,5 @@ func (r *request) send(ctx context.Context) error {
 	if _, err := io.Copy(io.Discard, conn); errors.Is(err, syscall.ECONNREFUSED) { // a datagram that nobody takes
 		return err
 	}
-	_ = conn.Close() // or a service that ends in order waits for that
-	<-ctx.Done()     // one that hangs up is not gone
 	return nil
 }

@@ -78,7 +78,7 @@ func (s *stopper) stopAll() error {
 			errs[i] = nil
 			s.nobody(service)
 		case errors.Is(errs[i], errNobody):
-			s.tell(service.text + ": " + errs[i].Error())
+			s.tool.Tell(service.text + ": " + errs[i].Error())
 			errs[i] = nil
 		case errs[i] != nil:
 		case p == nil:
@@ -119,13 +119,8 @@ func (s *stopper) nobody(what service) {
 	if len(s.services) > 1 {
 		text = what.text + ": " + text
 	}
-	s.tell(text)
+	s.tool.Tell(text)
 	s.log.Info("no such process", "service", what.text)
-}
-
-// tell prints what the user should know although it is no failure.
-func (s *stopper) tell(text string) {
-	_, _ = fmt.Fprintf(s.tool.Stderr, "ed-stop: %s\n", cli.Printable(text)) // there is no other place to tell
 }
 
 func (s *stopper) among(processes []*process, p *process) bool {

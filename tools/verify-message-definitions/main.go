@@ -102,15 +102,17 @@ func verify(tool *cli.Tool, o *options, name string) {
 	}
 	tool.Log.WithField("file", name).Debug("reading a definition")
 	d, err := definition.ReadFile(name)
+	var all []*definition.FileError
 	wrong := (*definition.ParseError)(nil)
 	switch {
 	case err == nil:
-		wrong = &definition.ParseError{Ignored: d.Ignored}
-	case !errors.As(err, &wrong):
+		all = d.Ignored
+	case errors.As(err, &wrong):
+		all = slices.Concat(wrong.Problems, wrong.Ignored)
+	default:
 		tool.Report(plain(err))
 		return
 	}
-	all := slices.Concat(wrong.Problems, wrong.Ignored)
 	slices.SortStableFunc(all, func(a, b *definition.FileError) int { return a.Line - b.Line })
 	for _, problem := range all {
 		tool.Report(problem)

@@ -138,6 +138,11 @@ func (t *Tool) Report(err error) {
 	}
 }
 
+// Tell prints a line, tool: text, on the standard error: what its user should know although it is no failure.
+func (t *Tool) Tell(text string) {
+	_, _ = fmt.Fprintln(t.Stderr, t.config.Name+": "+Printable(text))
+}
+
 func (t *Tool) run(f func(args []string) error) error {
 	if err := t.parse(); err != nil {
 		return err

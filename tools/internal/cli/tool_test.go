@@ -15,6 +15,17 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/cli"
 )
 
+func TestTell(t *testing.T) {
+	tool, env := newTool(cli.Config{Name: "demo"})
+	status := tool.Run(func([]string) error {
+		tool.Tell("so\x1b[2J")
+		return nil
+	})
+	if want := "demo: so\\x1b[2J\n"; status != 0 || env.stderr.String() != want || env.stdout.Len() > 0 {
+		t.Errorf("got %d, %q, want 0, %q", status, &env.stderr, want)
+	}
+}
+
 func TestMain(m *testing.M) { fdtest.Main(m) }
 
 // environment is what a tool of these tests prints.
