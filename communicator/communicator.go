@@ -201,10 +201,11 @@ func (c *Communicator) Add(source Source, o Options) (*Handle, error) {
 	if h.can&(canRead|canWrite|canTimeout) == 0 {
 		return nil, ErrNoHandler
 	}
-	if h.want = o.Want & h.able(); o.Want == Nothing {
-		h.want = h.able() & Read
-		if h.want == Nothing {
-			h.want = h.able()
+	if h.want = o.Want & h.able(); o.Want&^EdgeTriggered == Nothing {
+		if h.can&canRead != 0 {
+			h.want |= Read
+		} else {
+			h.want |= Write & h.able()
 		}
 	}
 	var err error

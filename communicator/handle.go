@@ -216,6 +216,9 @@ func (h *Handle) Want(want Interest) {
 		return
 	}
 	h.want = want & h.able()
+	if h.want == EdgeTriggered {
+		h.want = Nothing
+	}
 	h.watch()
 }
 
@@ -227,7 +230,7 @@ func (h *Handle) able() Interest {
 	if h.can&canWrite != 0 {
 		able |= Write
 	}
-	return able
+	return able | EdgeTriggered
 }
 
 // watch makes epoll agree with what the handle wants.
@@ -365,6 +368,9 @@ func (i Interest) events() (events uint32) {
 	}
 	if i&Exceptional != 0 {
 		events |= sys.Exceptional
+	}
+	if i&EdgeTriggered != 0 {
+		events |= sys.EdgeTriggered
 	}
 	return events
 }

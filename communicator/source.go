@@ -73,14 +73,20 @@ type Interest uint8
 // What a descriptor can be watched for. Nothing is a pause: see Handle.Want. Exceptional is what poll(2)
 // calls POLLPRI: a trigger of the kernel's pressure files, an edge of a GPIO line, out-of-band data. It is
 // served by HandleRead.
+//
+// EdgeTriggered, beside others, is epoll's EPOLLET: the source is called once for each time that something comes,
+// and not again for what it leaves. It has to keep in mind what it leaves, see MarkReadable. It is for descriptors that only
+// announce something, such as an eventfd, which then nobody has to read. Whenever the source begins to be watched, or
+// is watched for something else, it is called for what is there already.
 const (
-	Nothing     Interest = 0
-	Read        Interest = 1
-	Write       Interest = 2
-	Exceptional Interest = 4
+	Nothing       Interest = 0
+	Read          Interest = 1
+	Write         Interest = 2
+	Exceptional   Interest = 4
+	EdgeTriggered Interest = 8
 )
 
-// String names the interest: "read", "write", "read+write", "nothing".
+// String names the interest: "read", "write", "read+write", "read+edges", "nothing".
 func (i Interest) String() string {
 	var names []string
 	if i&Read != 0 {
@@ -91,6 +97,9 @@ func (i Interest) String() string {
 	}
 	if i&Exceptional != 0 {
 		names = append(names, "exceptional")
+	}
+	if i&EdgeTriggered != 0 {
+		names = append(names, "edges")
 	}
 	if names == nil {
 		return "nothing"

@@ -121,23 +121,32 @@ func TCPAttempt(addr netip.AddrPort, setup func(fd int) error) Attempt {
 		if err := sa.SetAddrPort(addr); err != nil {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addr), Err: err}
 		}
-		return attempt(&sa, setup)
+		return attempt(&sa, sys.Stream, setup)
 	}
 }
 
 // UnixAttempt connects to a Unix stream socket; a path that begins with @ is an abstract name.
 func UnixAttempt(path string, setup func(fd int) error) Attempt {
+	return unixAttempt(path, sys.Stream, setup)
+}
+
+// UnixPacketAttempt is UnixAttempt for a socket of the kind SOCK_SEQPACKET: each Write is a packet.
+func UnixPacketAttempt(path string, setup func(fd int) error) Attempt {
+	return unixAttempt(path, sys.SeqPacket, setup)
+}
+
+func unixAttempt(path string, kind int, setup func(fd int) error) Attempt {
 	return func() (*Socket, error) {
 		var sa sys.Sockaddr
 		if err := sa.SetPath(path); err != nil {
 			return nil, &net.OpError{Op: "dial", Net: "unix", Addr: &net.UnixAddr{Name: path, Net: "unix"}, Err: err}
 		}
-		return attempt(&sa, setup)
+		return attempt(&sa, kind, setup)
 	}
 }
 
-func attempt(sa *sys.Sockaddr, setup func(fd int) error) (*Socket, error) {
-	fd, err := sys.Socket(sa, sys.Stream)
+func attempt(sa *sys.Sockaddr, kind int, setup func(fd int) error) (*Socket, error) {
+	fd, err := sys.Socket(sa, kind)
 	if err != nil {
 		return nil, newSocket(sys.NoFD, sa).dialError(sa, err)
 	}

@@ -63,6 +63,7 @@ func (l *limits) due(s *Stream) error {
 		l.writeAt = time.Time{}
 		s.state &^= writeSlowed
 		s.update()
+		s.writeOn()
 	}
 	if passed(l.readAt, now) {
 		l.readAt = time.Time{}

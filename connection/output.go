@@ -149,6 +149,7 @@ func (s *Stream) write(p []byte) error {
 
 // put hands p to the transport, as much as it takes and the rate allows.
 func (s *Stream) put(p []byte) (n int, err error) {
+	all := len(p)
 	if s.limits != nil {
 		if p = s.limits.mayWrite(s, p); len(p) == 0 {
 			return 0, nil
@@ -156,6 +157,9 @@ func (s *Stream) put(p []byte) (n int, err error) {
 	}
 	n, err = s.transport.Write(p)
 	s.sent += uint64(n)
+	if n == len(p) && n < all {
+		s.writeOn()
+	}
 	if s.limits != nil {
 		s.limits.wrote(s, n)
 	}
@@ -163,6 +167,13 @@ func (s *Stream) put(p []byte) (n int, err error) {
 		err = nil
 	}
 	return n, err
+}
+
+// writeOn lets a transport that announces when writing may go on write again, though it has nothing to announce.
+func (s *Stream) writeOn() {
+	if s.state&announced != 0 {
+		s.handle.MarkReadable()
+	}
 }
 
 // flush writes what waits, as much as the kernel takes.

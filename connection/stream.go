@@ -46,6 +46,7 @@ const (
 	steered                             // the layer above ends it at a shutdown
 	brief                               // closed by a shutdown of the loop
 	cutOff                              // the transport has been closed with output that it had taken
+	announced                           // the transport is an announcer
 )
 
 // NewStream puts a stream on a connected transport, which it owns from then on: also when it
@@ -103,6 +104,9 @@ func (s *Stream) look() {
 	if _, ok := s.transport.(stayer); ok {
 		s.state |= steered
 	}
+	if _, ok := s.transport.(announcer); ok {
+		s.state |= announced
+	}
 }
 
 // mustNotBeNil panics for a handler that was forgotten, where it was, as package net/http does.
@@ -114,9 +118,11 @@ func mustNotBeNil(handler any) {
 
 // add puts the stream into the loop, with what descriptor it has.
 func (s *Stream) add(loop Loop) (err error) {
-	s.handle, err = loop.Add((*streamSource)(s), communicator.Options{
-		Name: s.config.Name, Priority: s.config.Priority, Want: communicator.Read,
-	})
+	want := communicator.Read
+	if s.state&announced != 0 {
+		want |= communicator.EdgeTriggered
+	}
+	s.handle, err = loop.Add((*streamSource)(s), communicator.Options{Name: s.config.Name, Priority: s.config.Priority, Want: want})
 	return err
 }
 
@@ -209,7 +215,7 @@ func (s *Stream) readOn() {
 		return
 	}
 	t := s.transport.(keeper)
-	if s.state&eof == 0 && t.Readable() {
+	if s.listens() && t.Readable() {
 		s.handle.MarkReadable()
 	}
 	if t.Unsent() > 0 {
@@ -222,13 +228,22 @@ func (s *Stream) Reading() bool {
 	return s.state&(paused|held|slowed|eof|closing) == 0 && s.handle.Active()
 }
 
+// listens tells whether the stream reads, if only to find the peer's end.
+func (s *Stream) listens() bool { return s.Reading() || s.state&(closing|eof) == closing }
+
 // update makes the loop listen to what the stream waits for.
 func (s *Stream) update() {
 	if s.transport == nil {
 		return
 	}
+	if s.state&announced != 0 { // it announces nothing that isn't waited for
+		if want := communicator.Read | communicator.EdgeTriggered; want != s.handle.Interest() {
+			s.handle.Want(want)
+		}
+		return
+	}
 	read, write := communicator.Nothing, communicator.Nothing
-	if s.Reading() || s.state&(closing|eof) == closing {
+	if s.listens() {
 		read = communicator.Read
 	}
 	if s.state&writeSlowed == 0 && s.waits() {

@@ -151,6 +151,11 @@ func (w *streamWriter) HandleShutdown(*communicator.Handle) {}
 // HandleRead reads once and hands over what has come, or hands over again what waits for that.
 func (src *streamSource) HandleRead(*communicator.Handle) error {
 	s := (*Stream)(src)
+	if s.state&announced != 0 && s.out != nil {
+		if err := s.flush(); err != nil || !s.handle.Active() {
+			return err
+		}
+	}
 	err := s.receive()
 	if err == nil {
 		s.readOn()

@@ -25,6 +25,8 @@ import (
 //	WriteFD() int                    the descriptor for writing, if it is another than FD; Close, and CloseWrite, close it
 //	Consumed(left int) error         told after each frame, or delivery, how many bytes are left
 //	StaysAtShutdown()                its stream is left alone by a shutdown of the loop: whoever made it ends it
+//	EdgeTriggered()                  its descriptor only announces, once, that reading or writing may go on, and is watched with
+//	                                 communicator.EdgeTriggered; it keeps bytes itself
 //
 // One that keeps bytes itself, as TLS does, has all of these:
 //
@@ -50,6 +52,8 @@ type writeDescriptor interface{ WriteFD() int }
 type consumer interface{ Consumed(left int) error }
 
 type stayer interface{ StaysAtShutdown() }
+
+type announcer interface{ EdgeTriggered() }
 
 type keeper interface {
 	Readable() bool

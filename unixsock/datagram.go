@@ -9,6 +9,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/socketfile"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -41,7 +42,7 @@ func bindDatagram(path string, config DatagramListenConfig) (*boundSocket, error
 	if err != nil {
 		return nil, err
 	}
-	s.file, err = bindFile(s.fd, path, fileOptions{Mode: config.Mode, Owner: config.Owner, Group: config.Group, kind: sys.Datagram})
+	s.file, err = socketfile.Bind(s.fd, path, socketfile.Options{Mode: config.Mode, Owner: config.Owner, Group: config.Group, Kind: sys.Datagram})
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -69,7 +70,7 @@ func OpenDatagram(loop *communicator.Communicator, h connection.DatagramHandler,
 // boundSocket is a socket that removes its file at the end.
 type boundSocket struct {
 	fd   int
-	file *socketFile
+	file *socketfile.File
 }
 
 func newSocket(kind int) (*boundSocket, error) {
@@ -82,7 +83,7 @@ func newSocket(kind int) (*boundSocket, error) {
 func (s *boundSocket) FD() int { return s.fd }
 
 func (s *boundSocket) Close() error {
-	s.file.remove()
+	s.file.Remove()
 	fd := s.fd
 	s.fd = sys.NoFD
 	return sys.Close(fd)

@@ -5,13 +5,14 @@ package unixsock
 import (
 	"errors"
 
+	"github.com/eventdispatcher-go/eventdispatcher/internal/socketfile"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
 var (
 	// ErrAbstract is returned for an abstract name with a mode, an owner or a group: it has no file
 	// that could have them, and anybody may connect to it.
-	ErrAbstract = errors.New("unixsock: an abstract name has no file, and so no mode, owner or group")
+	ErrAbstract = socketfile.ErrAbstract
 	// ErrDescriptors ends a connection whose peer sends more descriptors than may wait to be taken,
 	// or than the process may open. Write returns it for more descriptors than may wait to be sent.
 	ErrDescriptors = sys.ErrDescriptors

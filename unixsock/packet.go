@@ -9,6 +9,7 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/socketfile"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -38,14 +39,28 @@ func ListenPackets(loop *communicator.Communicator, path string, h connection.Da
 	if h == nil {
 		panic("unixsock: nil handler")
 	}
-	a, err := acceptPackets(path, config)
+	a, err := NewPacketAcceptor(path, ListenConfig{
+		Mode: config.Mode, Owner: config.Owner, Group: config.Group, Backlog: config.Backlog, Descriptors: config.Datagram.Descriptors,
+	})
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: "unixpacket", Addr: &net.UnixAddr{Net: "unixpacket", Name: path}, Err: err}
+		return nil, err
 	}
 	return connection.NewListener(loop, a, config.Filter.Serve(servePackets(h, config)), config.Listener)
 }
 
-func acceptPackets(path string, config PacketListenConfig) (*acceptor, error) {
+// NewPacketAcceptor listens on a path for connections of the kind SOCK_SEQPACKET, for a protocol that wants the
+// sockets themselves: each Read and Write of the transport that it accepts is one packet. It is for
+// connection.NewListener, and removes the file when it is closed. Of the config it uses Mode, Owner, Group, Backlog and
+// Descriptors, of which only counts whether a peer may send any. The errors are those of Listen, and it blocks as Listen does.
+func NewPacketAcceptor(path string, config ListenConfig) (connection.Acceptor, error) {
+	a, err := acceptPackets(path, config)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: "unixpacket", Addr: &net.UnixAddr{Net: "unixpacket", Name: path}, Err: err}
+	}
+	return a, nil
+}
+
+func acceptPackets(path string, config ListenConfig) (*acceptor, error) {
 	s, err := newSocket(sys.SeqPacket)
 	if err != nil {
 		return nil, err
@@ -54,11 +69,11 @@ func acceptPackets(path string, config PacketListenConfig) (*acceptor, error) {
 	if a.SocketAcceptor, err = connection.NewSocketAcceptor(s.fd); err != nil {
 		return nil, err
 	}
-	if err = refuse(s.fd, config.Datagram.Descriptors); err != nil {
+	if err = refuse(s.fd, config.Descriptors); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
-	a.file, err = bindFile(s.fd, path, fileOptions{
-		Mode: config.Mode, Owner: config.Owner, Group: config.Group, kind: sys.SeqPacket, backlog: config.Backlog,
+	a.file, err = socketfile.Bind(s.fd, path, socketfile.Options{
+		Mode: config.Mode, Owner: config.Owner, Group: config.Group, Kind: sys.SeqPacket, Backlog: config.Backlog,
 	})
 	if err != nil {
 		return nil, errors.Join(err, a.Close())

@@ -33,15 +33,16 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/socketfile"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
 const (
 	// DefaultBacklog is how many connections may wait to be accepted. The kernel allows no more
 	// than net.core.somaxconn.
-	DefaultBacklog = 4096
+	DefaultBacklog = socketfile.DefaultBacklog
 	// DefaultMode is the mode of a socket's file: only its owner may connect.
-	DefaultMode os.FileMode = 0o600
+	DefaultMode = socketfile.DefaultMode
 )
 
 // ListenConfig says how to listen. The zero value is right for most.
@@ -91,7 +92,7 @@ func Listen(loop *communicator.Communicator, path string, serve connection.Serve
 // acceptor removes the socket's file at the end.
 type acceptor struct {
 	*connection.SocketAcceptor
-	file *socketFile
+	file *socketfile.File
 }
 
 // refuse lets a socket, and those that it accepts, take no descriptors if none are asked for.
@@ -117,8 +118,8 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 	if err = refuse(fd, config.Descriptors); err != nil {
 		return errors.Join(err, a.Close())
 	}
-	a.file, err = bindFile(fd, path, fileOptions{
-		Mode: config.Mode, Owner: config.Owner, Group: config.Group, kind: sys.Stream, backlog: config.Backlog,
+	a.file, err = socketfile.Bind(fd, path, socketfile.Options{
+		Mode: config.Mode, Owner: config.Owner, Group: config.Group, Kind: sys.Stream, Backlog: config.Backlog,
 	})
 	if err != nil {
 		return errors.Join(err, a.Close())
@@ -127,7 +128,7 @@ func (a *acceptor) listen(path string, config ListenConfig) error {
 }
 
 func (a *acceptor) Close() error {
-	a.file.remove()
+	a.file.Remove()
 	return a.SocketAcceptor.Close()
 }
 

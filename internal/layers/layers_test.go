@@ -16,8 +16,9 @@ const module = "github.com/eventdispatcher-go/eventdispatcher"
 // its own line or of one above. "x/..." stands for x and all below it, where
 // no entry names a package itself.
 var lines = [][]string{
-	{"internal/sys", "internal/logger", "internal/closed", "internal/timerqueue", "internal/timerwheel"},
+	{"internal/sys", "shmconn/internal/ring", "shmconn/internal/wire", "internal/logger", "internal/closed", "internal/timerqueue", "internal/timerwheel"},
 	{"internal/fileowner"},
+	{"internal/socketfile"},
 	{"message"},
 	{"message/definition"},
 	{"dispatcher"},
@@ -28,7 +29,8 @@ var lines = [][]string{
 	},
 	{"communicator/inspect"},
 	{"connection"},
-	{"tcp", "udp", "unixsock", "fifo", "shmconn"},
+	{"tcp", "udp", "unixsock", "fifo"},
+	{"shmconn"},
 	{"connection/command", "connection/logrotate"},
 	{"tools/internal/..."},
 	{"tools/...", "examples/..."},

@@ -1,6 +1,8 @@
 //go:build linux
 
-package unixsock
+// Package socketfile gives Unix sockets their paths: with a mode, an owner and a group, in place of what a process has
+// left behind, and gone when the socket is closed.
+package socketfile
 
 import (
 	"errors"
@@ -12,30 +14,39 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
-// fileOptions say what file a socket gets.
-type fileOptions struct {
+// DefaultMode is the mode of a socket's file: only its owner may connect.
+const DefaultMode os.FileMode = 0o600
+
+// DefaultBacklog is how many connections may wait to be accepted.
+const DefaultBacklog = 4096
+
+// ErrAbstract is returned for an abstract name with a mode, an owner or a group.
+var ErrAbstract = errors.New("unixsock: an abstract name has no file, and so no mode, owner or group")
+
+// Options say what file a socket gets.
+type Options struct {
 	// Mode is the mode of the file, whatever the umask. Zero: DefaultMode.
 	Mode os.FileMode
 	// Owner and Group are names or numbers. Empty: those that the kernel gives it.
 	Owner, Group string
-	kind         int // sys.Stream, sys.Datagram or sys.SeqPacket
-	// backlog is how many connections may wait to be accepted. Zero: DefaultBacklog.
-	backlog int
+	Kind         int // sys.Stream, sys.Datagram or sys.SeqPacket
+	// Backlog is how many connections may wait to be accepted. Zero: DefaultBacklog.
+	Backlog int
 }
 
-// socketFile is the file of a bound socket. An abstract name has none.
-type socketFile struct {
+// File is the file of a bound socket. An abstract name has none.
+type File struct {
 	path string // absolute, so that it is found again after a change of the working directory
 	info os.FileInfo
 }
 
-// bindFile gives a socket its path, or its abstract name, and lets it listen if it is of a kind that
+// Bind gives a socket its path, or its abstract name, and lets it listen if it is of a kind that
 // does. A socket file that a process has left behind is replaced. After an error there is no file of
 // ours; the socket is the caller's in any case.
 //
 // The file never has a wider mode than it will have in the end: neither for its first owner or group
 // nor because of the umask.
-func bindFile(fd int, path string, o fileOptions) (*socketFile, error) {
+func Bind(fd int, path string, o Options) (*File, error) {
 	var sa sys.Sockaddr
 	if err := sa.SetPath(path); err != nil {
 		return nil, err
@@ -47,7 +58,7 @@ func bindFile(fd int, path string, o fileOptions) (*socketFile, error) {
 		if err := sys.Bind(fd, &sa); err != nil {
 			return nil, err
 		}
-		return &socketFile{}, o.listen(fd)
+		return &File{}, o.listen(fd)
 	}
 	if o.Mode == 0 {
 		o.Mode = DefaultMode
@@ -56,7 +67,7 @@ func bindFile(fd int, path string, o fileOptions) (*socketFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &socketFile{}
+	f := &File{}
 	if f.path, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
@@ -84,20 +95,20 @@ func bindFile(fd int, path string, o fileOptions) (*socketFile, error) {
 		err = o.listen(fd)
 	}
 	if err != nil {
-		f.remove()
+		f.Remove()
 		return nil, err
 	}
 	return f, nil
 }
 
-func (o *fileOptions) listen(fd int) error {
-	if o.kind == sys.Datagram {
+func (o *Options) listen(fd int) error {
+	if o.Kind == sys.Datagram {
 		return nil
 	}
-	if o.backlog <= 0 {
-		o.backlog = DefaultBacklog
+	if o.Backlog <= 0 {
+		o.Backlog = DefaultBacklog
 	}
-	return sys.Listen(fd, o.backlog)
+	return sys.Listen(fd, o.Backlog)
 }
 
 // settle gives the file what it is to have. It goes through a descriptor, or whoever may write to the
@@ -134,9 +145,9 @@ func isStale(path string, sa *sys.Sockaddr) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// remove removes the file, if it still is the one that was made. It comes before the socket is
+// Remove removes the file, if it still is the one that was made. It comes before the socket is
 // closed: until then the kernel keeps the file's number, and no other file can have it.
-func (f *socketFile) remove() {
+func (f *File) Remove() {
 	if f == nil || f.info == nil {
 		return
 	}

@@ -1,0 +1,57 @@
+//go:build linux
+
+package shmconn
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/wire"
+)
+
+var (
+	// ErrFull is returned when there is no room for a record now.
+	ErrFull = errors.New("shmconn: the ring is full")
+	// ErrTooLong is returned for a record that is longer than the peer takes.
+	ErrTooLong = errors.New("shmconn: the record is longer than the peer takes")
+	// ErrNotReserved is returned by Commit and Stage when nothing that long was reserved.
+	ErrNotReserved = errors.New("shmconn: nothing that long was reserved")
+	// ErrPeerDied ends a connection whose peer is gone without having ended it: its process was killed, or has
+	// crashed. errors.Is of it and ECONNRESET holds.
+	ErrPeerDied error = &resetError{"shmconn: the peer has died"}
+	// ErrUnread ends a connection whose peer has closed it without having read all. errors.Is of it and ECONNRESET
+	// holds.
+	ErrUnread error = &resetError{"shmconn: the peer has closed with something unread"}
+	// ErrCorrupt ends a connection in whose ring, or on whose socket, the peer has written what can't be: the error
+	// says what it was, at which count of bytes.
+	ErrCorrupt = ring.ErrCorrupt
+	// ErrForeign is a peer that speaks another protocol.
+	ErrForeign = wire.ErrForeign
+	// ErrMemory is a peer whose memory is not sealed against change of its size and writing by others, or that
+	// has another size than it has said, or lacks pages.
+	ErrMemory = errors.New("shmconn: the peer's memory is not as it has to be")
+	// ErrCapacity is a capacity that is no power of two between its bounds, or one of a peer that is more
+	// than Config.MaxCapacity.
+	ErrCapacity = errors.New("shmconn: the capacity of a ring is out of bounds")
+	// ErrHandshakeTimeout is a peer that took too long to say who it is.
+	ErrHandshakeTimeout = errors.New("shmconn: the handshake took too long")
+	// ErrNoRing is returned for a Transport that is none of this package.
+	ErrNoRing = errors.New("shmconn: records need a ring")
+)
+
+// VersionError is a peer that speaks another version of the protocol.
+type VersionError = wire.VersionError
+
+// RefusedError is what the peer has said against the connection.
+type RefusedError struct{ Reason string }
+
+// Error says it.
+func (e *RefusedError) Error() string { return "shmconn: the peer refuses: " + e.Reason }
+
+// resetError is an end that a socket would report as ECONNRESET.
+type resetError struct{ text string }
+
+func (e *resetError) Error() string { return e.text }
+
+func (e *resetError) Is(target error) bool { return target == syscall.ECONNRESET }

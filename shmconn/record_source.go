@@ -1,0 +1,214 @@
+//go:build linux
+
+package shmconn
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/connection"
+)
+
+// recordSource is a RecordConn as the loop sees it.
+type recordSource RecordConn
+
+func (src *recordSource) FD() int {
+	if src.transport == nil {
+		return communicator.NoFD
+	}
+	return src.transport.FD()
+}
+
+// String names a connection without a name.
+func (src *recordSource) String() string {
+	if src.transport == nil {
+		return "dialling"
+	}
+	return src.transport.name()
+}
+
+func (src *recordSource) ByteCounts() (read, written uint64) {
+	if src.transport == nil {
+		return 0, 0
+	}
+	return src.transport.stats.BytesReceived, src.transport.stats.BytesSent
+}
+
+// HandleRead is called when the bell has rung: there is something to read, room to write, or the end.
+func (src *recordSource) HandleRead(h *communicator.Handle) error {
+	c := (*RecordConn)(src)
+	t := c.transport
+	if t == nil {
+		return nil
+	}
+	for {
+		if err := c.serve(); err != nil || !h.Active() {
+			return err
+		}
+		switch {
+		case !c.reading():
+			t.wake(t.in.Wakes(true))
+			return nil
+		case t.pending():
+			h.MarkReadable()
+			return nil
+		case t.spun() && h.Continue():
+			continue
+		case t.sleep():
+			h.MarkReadable()
+		}
+		return nil
+	}
+}
+
+// reading tells whether the connection takes records.
+func (c *RecordConn) reading() bool { return c.state&(paused|stuck|eof) == 0 && c.handle.Active() }
+
+// batch is how many bytes a callback hands out: as a stream reads, so that others have their turn.
+const batch = communicator.BufferSize
+
+// serve hands over what has come, once.
+func (c *RecordConn) serve() error {
+	t := c.transport
+	t.in.Awake()
+	if c.state&(lacking|stuck) != 0 {
+		if err := c.room(); err != nil || !c.handle.Active() {
+			return err
+		}
+	}
+	if !c.reading() {
+		if c.state&eof == 0 && (t.err != nil || t.gone) {
+			return c.ended()
+		}
+		return nil
+	}
+	if len(t.rest) == 0 && !t.in.Left() {
+		return c.ended()
+	}
+	c.budget = batch
+	c.state |= serving
+	err := c.handler.HandleRecords(c)
+	c.state &^= serving
+	if errors.Is(err, ErrFull) {
+		c.state |= stuck
+		c.awaitRoom()
+		return nil
+	}
+	return err
+}
+
+// room looks whether there is room again.
+func (c *RecordConn) room() error {
+	t := c.transport
+	if t.writable() != nil { // there will never be: the handler learns it when it tries
+		c.state &^= lacking | stuck
+		return nil
+	}
+	t.out.Waited()
+	room, err := t.out.Wait()
+	if err != nil {
+		return t.wrap("write", t.fail(err))
+	}
+	if !room {
+		return nil
+	}
+	was := c.state
+	c.state &^= lacking | stuck
+	if h, ok := c.handler.(RoomHandler); ok && was&lacking != 0 {
+		return h.HandleRoom(c)
+	}
+	return nil
+}
+
+// ended tells of the end, if it has come.
+func (c *RecordConn) ended() error {
+	t := c.transport
+	switch err := t.state(); err { //nolint:errorlint // the sentinels themselves
+	case connection.ErrWouldBlock:
+		return nil
+	case io.EOF:
+		if h, ok := c.handler.(RecordEOFHandler); ok {
+			c.state |= eof
+			return h.HandleEOF(c)
+		}
+		c.handle.Remove(nil)
+		return nil
+	default:
+		return t.wrap("read", err)
+	}
+}
+
+// HandleShutdown closes the connection gracefully.
+func (src *recordSource) HandleShutdown(*communicator.Handle) { (*RecordConn)(src).Close() }
+
+func (src *recordSource) Close() error {
+	c := (*RecordConn)(src)
+	if c.cancel != nil {
+		c.cancel()
+		c.cancel = nil
+	}
+	if c.transport == nil {
+		return nil
+	}
+	c.transport.pinned = c.transport.inUse() || c.state&reserved != 0
+	return c.transport.Close()
+}
+
+func (src *recordSource) HandleClose(h *communicator.Handle, cause error) {
+	c := (*RecordConn)(src)
+	if handler, ok := c.handler.(RecordCloseHandler); ok {
+		handler.HandleClose(c, cause)
+		return
+	}
+	if cause != nil && !errors.Is(cause, communicator.ErrClosed) {
+		c.failures.Log(h.Loop().Logger(), slog.LevelInfo, "a connection failed", "source", h.Name(), "error", cause)
+	}
+}
+
+// reserve returns room for a record of n bytes, in the ring or in memory of its own.
+func (t *Transport) reserve(n int) ([]byte, error) {
+	t.large.discard()
+	switch {
+	case n < 0 || n > t.peer.maxRecord:
+		return nil, ErrTooLong
+	case n > t.out.Max():
+		return t.reserveLarge(n)
+	}
+	room, err := t.out.Reserve(n)
+	switch {
+	case err != nil:
+		return nil, t.fail(err)
+	case room == nil:
+		return nil, ErrFull
+	}
+	return room, nil
+}
+
+// commit ends the record that was reserved.
+func (t *Transport) commit(n int) error {
+	if t.large.room != nil {
+		if n < 0 || n > len(t.large.room) {
+			t.large.discard()
+			return ErrNotReserved
+		}
+		if err := t.commitLarge(n); err != nil {
+			return err
+		}
+	} else if !t.out.Commit(n, 0) {
+		return ErrNotReserved
+	}
+	t.stats.RecordsSent++
+	t.stats.BytesSent += uint64(n)
+	return nil
+}
+
+// unread lets the last record come again.
+func (t *Transport) unread() {
+	t.in.Unread()
+	t.large.unread()
+}
+
+// inUse tells whether records are that were read, or that are being written.
+func (t *Transport) inUse() bool { return t.in.Held() || len(t.large.used) > 0 }

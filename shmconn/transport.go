@@ -1,0 +1,355 @@
+//go:build linux
+
+package shmconn
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/connection"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
+)
+
+// Transport is a connection through two rings, one each way: a connection.Transport, so that streams run on it. It
+// belongs to the goroutine of the loop that has accepted or dialled it. Its descriptor is an eventfd, the bell that the
+// peer rings; the socket, whose hang-up is the peer's end, is a source of its own in the background.
+type Transport struct {
+	socket *connection.Socket
+	notice *communicator.Handle // of the socket; nil when the peer has gone
+	own    *side
+	peer   *side
+	out    *ring.Writer
+	in     *ring.Reader
+	rest   []byte // of a record that Read has handed on in part
+	large  large
+	spin   spin
+	stats  Stats
+	looked uint64 // RecordsReceived when it last was about to sleep
+	err    error // what has ended it
+	gone   bool  // the peer's socket is closed
+	ended  bool  // the writing side
+	closed bool
+	pinned bool // records of it are in use: it stays mapped
+}
+
+var _ connection.Transport = (*Transport)(nil)
+
+// Stats are figures of a connection, from its beginning. A record of a stream is what was written at once, or
+// a piece of it.
+type Stats struct {
+	RecordsSent, RecordsReceived uint64
+	BytesSent, BytesReceived     uint64
+	// Bells is how many times the peer was woken.
+	Bells uint64
+	// Sleeps is how many times this side has gone to sleep.
+	Sleeps uint64
+	// Full is how many times there was no room for a record, or for all that a stream had to write.
+	Full uint64
+	// Spins is how many times this side has looked for more for a while before it slept, and SpinHits how many times
+	// there was.
+	Spins, SpinHits uint64
+}
+
+// newTransport makes a connection of what the two sides have brought, and owns all of it, also after an error.
+func newTransport(loop connection.Loop, socket *connection.Socket, own, peer *side, config Config, priority int) (*Transport, error) {
+	t := &Transport{socket: socket, own: own, peer: peer}
+	t.large.limit = config.MaxRecord
+	t.spin.begin(config.Spin)
+	var err error
+	t.out, t.in, err = ring.New(own.area, peer.area)
+	if err == nil {
+		t.notice, err = loop.Add((*notice)(t), communicator.Options{Background: true, Want: communicator.Read, Priority: priority})
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.release())
+	}
+	return t, nil
+}
+
+// notice is the socket of a Transport as the loop sees it.
+type notice Transport
+
+func (n *notice) FD() int { return n.socket.FD() }
+
+func (n *notice) String() string { return "socket of " + (*Transport)(n).name() }
+
+func (n *notice) HandleRead(*communicator.Handle) error {
+	t := (*Transport)(n)
+	t.listen()
+	if t.err != nil || t.gone {
+		_ = sys.RingDoorbell(t.own.bell) // so that whoever has the transport hears of it, when its turn has come
+	}
+	return nil
+}
+
+// HandleShutdown leaves it to whoever has the transport.
+func (n *notice) HandleShutdown(*communicator.Handle) {}
+
+func (t *Transport) name() string {
+	if a := t.RemoteAddr(); a.String() != "" {
+		return network + " " + a.String()
+	}
+	return network + " client of " + t.LocalAddr().String()
+}
+
+// Socket is the Unix socket over which the connection was made. It must be neither read, written nor closed.
+func (t *Transport) Socket() *connection.Socket { return t.socket }
+
+// FD is the bell.
+func (t *Transport) FD() int { return t.own.bell }
+
+// EdgeTriggered says that the bell is never read.
+func (t *Transport) EdgeTriggered() {}
+
+// Stats returns the figures so far.
+func (t *Transport) Stats() Stats { return t.stats }
+
+// Capacity is how many bytes the ring to the peer holds, and how many the one from it.
+func (t *Transport) Capacity() (out, in int) { return t.out.Capacity(), t.in.Capacity() }
+
+// LocalAddr is the listener's path on its side, an Addr; empty on the other.
+func (t *Transport) LocalAddr() net.Addr { return addr(t.socket.LocalAddr()) }
+
+// RemoteAddr is the listener's path on the side that has dialled, an Addr; empty on the other.
+func (t *Transport) RemoteAddr() net.Addr { return addr(t.socket.RemoteAddr()) }
+
+// fail notes what has ended the connection, and lets it come to that.
+func (t *Transport) fail(err error) error {
+	if t.err == nil {
+		t.err = err
+	}
+	return t.err
+}
+
+func (t *Transport) wrap(op string, err error) error {
+	switch err { //nolint:errorlint // the sentinels themselves
+	case nil, connection.ErrWouldBlock, io.EOF:
+		return err
+	}
+	return &net.OpError{Op: op, Net: network, Source: t.LocalAddr(), Addr: t.RemoteAddr(), Err: err}
+}
+
+// Read reads what there is, up to len(p).
+func (t *Transport) Read(p []byte) (n int, err error) {
+	t.in.Awake()
+	for n < len(p) && err == nil {
+		if len(t.rest) == 0 {
+			if t.rest, err = t.next(); t.rest == nil {
+				break
+			}
+		}
+		moved := copy(p[n:], t.rest)
+		t.rest = t.rest[moved:]
+		n += moved
+	}
+	if len(t.rest) == 0 {
+		t.giveBack()
+	} else {
+		t.in.ReleaseOthers()
+	}
+	t.wake(t.in.Wakes(false))
+	if n > 0 {
+		return n, nil // an error comes again
+	}
+	if err == nil {
+		err = t.state()
+	}
+	return 0, t.wrap("read", err)
+}
+
+// next takes the next record out of the ring; nil if there is none.
+func (t *Transport) next() ([]byte, error) {
+	if t.err != nil {
+		return nil, t.err
+	}
+	record, kind, ok, err := t.in.Next()
+	t.large.last = false
+	if ok && kind != ring.KindData {
+		record, err = t.takeLarge(record, kind)
+	}
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	if !ok {
+		return nil, nil
+	}
+	t.stats.RecordsReceived++
+	t.stats.BytesReceived += uint64(len(record))
+	return record, nil
+}
+
+// giveBack gives back the room of all records that next has returned.
+func (t *Transport) giveBack() {
+	t.in.Release()
+	t.large.release()
+}
+
+// state is what there is to say when nothing is left to read.
+func (t *Transport) state() error {
+	if t.err != nil {
+		return t.err
+	}
+	how, err := t.in.Ended()
+	switch {
+	case err != nil:
+		return t.fail(err)
+	case how == ring.EndOrderly:
+		return io.EOF
+	case how == ring.EndReset:
+		return t.fail(ErrUnread)
+	case t.gone && !t.in.More():
+		return t.fail(ErrPeerDied)
+	}
+	return connection.ErrWouldBlock
+}
+
+// pending tells whether there is something to read, or to say about the end.
+func (t *Transport) pending() bool { return len(t.rest) > 0 || t.err != nil || t.gone || t.in.More() }
+
+// Readable tells whether Read would return something. If not, the peer is going to ring when it would.
+func (t *Transport) Readable() bool {
+	if t.pending() || t.spun() {
+		return true
+	}
+	return t.sleep()
+}
+
+// spun looks for more for a while, if that pays.
+func (t *Transport) spun() bool {
+	if !t.spin.pays() {
+		return false
+	}
+	t.stats.Spins++
+	if !t.spin.wait(t.in) {
+		return false
+	}
+	t.stats.SpinHits++
+	return true
+}
+
+// A connection that has read busy records since it looked last is in a stream of them: it looks once more, in the next
+// turn, before it sleeps. The peer needn't ring then for what comes meanwhile, which costs it more than that turn.
+const busy = 8
+
+// sleep lets the peer ring when it has more; true means that it has already, or may have.
+func (t *Transport) sleep() (more bool) {
+	t.wake(t.in.Wakes(true))
+	if looked := t.looked; t.stats.RecordsReceived-looked >= busy {
+		t.looked = t.stats.RecordsReceived
+		return true
+	}
+	t.looked = t.stats.RecordsReceived
+	if t.in.Sleep() {
+		return true
+	}
+	t.stats.Sleeps++
+	return false
+}
+
+// wake rings the peer's bell.
+func (t *Transport) wake(ring bool) {
+	if ring {
+		t.stats.Bells++
+		_ = sys.RingDoorbell(t.peer.bell) // fails only for what is no eventfd
+	}
+}
+
+// Unsent is 0: what was taken is in the ring, where the peer finds it also when this process has gone.
+func (t *Transport) Unsent() int { return 0 }
+
+// Flush has nothing to do.
+func (t *Transport) Flush() error { return nil }
+
+// writable tells why nothing can be written; nil if it can.
+func (t *Transport) writable() error {
+	switch {
+	case t.err != nil:
+		return t.err
+	case t.ended || t.gone:
+		return syscall.EPIPE
+	}
+	return nil
+}
+
+// Write writes what the ring has room for. After it has taken less than all, the peer is going to ring when it has made room.
+func (t *Transport) Write(p []byte) (n int, err error) {
+	err = t.writable()
+	t.out.Waited()
+	for err == nil && n < len(p) {
+		var m int
+		m, err = t.out.Write(p[n:])
+		n += m
+		if err != nil || n == len(p) {
+			break
+		}
+		t.wake(t.out.Publish()) // or the peer couldn't make room
+		t.stats.Full++
+		var room bool
+		if room, err = t.out.Wait(); !room {
+			break
+		}
+	}
+	if n > 0 {
+		t.stats.RecordsSent++
+		t.stats.BytesSent += uint64(n)
+		t.wake(t.out.Publish())
+	}
+	if err != nil {
+		if err != syscall.EPIPE { //nolint:errorlint // the number itself, which reading knows nothing of
+			err = t.fail(err)
+		}
+		return n, t.wrap("write", err)
+	}
+	if n < len(p) {
+		return n, connection.ErrWouldBlock
+	}
+	return n, nil
+}
+
+// CloseWrite ends the writing side: the peer reads the end of the file.
+func (t *Transport) CloseWrite() error {
+	if !t.ended && !t.closed {
+		t.ended = true
+		t.wake(t.out.End(ring.EndOrderly))
+	}
+	return nil
+}
+
+// Close closes the connection. What was written stays in the ring for the peer to read. If something is left
+// unread here, the peer gets ErrUnread when it has read that.
+func (t *Transport) Close() error {
+	if t.closed {
+		return nil
+	}
+	if how, err := t.in.Ended(); len(t.rest) > 0 || t.in.Left() || err != nil || how == ring.EndReset {
+		t.ended = true
+		t.out.End(ring.EndReset)
+	} else {
+		_ = t.CloseWrite()
+	}
+	return t.release()
+}
+
+// release gives back what the connection holds. From then on it has no descriptor.
+func (t *Transport) release() error {
+	t.closed = true
+	if t.notice != nil {
+		t.notice.Detach()
+		t.notice = nil
+	}
+	t.rest = nil
+	err := errors.Join(closeSocket(t.socket), t.large.close(t.pinned))
+	for _, s := range []*side{t.own, t.peer} {
+		err = errors.Join(err, s.closeBell())
+	}
+	if !t.pinned {
+		err = errors.Join(err, t.unmap())
+	}
+	return t.wrap("close", err)
+}
+
+func (t *Transport) unmap() error { return errors.Join(t.own.unmap(), t.peer.unmap()) }
