@@ -29,9 +29,9 @@ type Transport struct {
 	spin   spin
 	stats  Stats
 	looked uint64 // RecordsReceived when it last was about to sleep
-	err    error // what has ended it
-	gone   bool  // the peer's socket is closed
-	ended  bool  // the writing side
+	err    error  // what has ended it
+	gone   bool   // the peer's socket is closed
+	ended  bool   // the writing side
 	closed bool
 	pinned bool // records of it are in use: it stays mapped
 }

@@ -29,7 +29,8 @@ type Credentials struct {
 // its user, or hands the connection on, changes nothing.
 //
 // A handler finds the transport by Stream.Transport. For one that is still being dialled, nil, the
-// error is ENOTCONN; for one that is no Unix socket EAFNOSUPPORT; for one that is closed net.ErrClosed.
+// error is ENOTCONN; for one that is no Unix socket, and has none as that of package shmconn has, EAFNOSUPPORT; for one
+// that is closed net.ErrClosed.
 func PeerCredentials(t connection.Transport) (Credentials, error) {
 	c, err := peerCredentials(t)
 	if err != nil {
@@ -41,6 +42,9 @@ func PeerCredentials(t connection.Transport) (Credentials, error) {
 func peerCredentials(t connection.Transport) (c Credentials, err error) {
 	if t == nil {
 		return c, os.NewSyscallError("getsockopt", syscall.ENOTCONN)
+	}
+	if over, ok := t.(interface{ Socket() *connection.Socket }); ok {
+		t = over.Socket()
 	}
 	fd := t.FD()
 	if fd == sys.NoFD {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
-	"github.com/eventdispatcher-go/eventdispatcher/internal/socketfile"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 )
 
@@ -53,30 +52,9 @@ func ListenPackets(loop *communicator.Communicator, path string, h connection.Da
 // connection.NewListener, and removes the file when it is closed. Of the config it uses Mode, Owner, Group, Backlog and
 // Descriptors, of which only counts whether a peer may send any. The errors are those of Listen, and it blocks as Listen does.
 func NewPacketAcceptor(path string, config ListenConfig) (connection.Acceptor, error) {
-	a, err := acceptPackets(path, config)
+	a, err := accept(sys.SeqPacket, path, config)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "unixpacket", Addr: &net.UnixAddr{Net: "unixpacket", Name: path}, Err: err}
-	}
-	return a, nil
-}
-
-func acceptPackets(path string, config ListenConfig) (*acceptor, error) {
-	s, err := newSocket(sys.SeqPacket)
-	if err != nil {
-		return nil, err
-	}
-	a := &acceptor{}
-	if a.SocketAcceptor, err = connection.NewSocketAcceptor(s.fd); err != nil {
-		return nil, err
-	}
-	if err = refuse(s.fd, config.Descriptors); err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
-	a.file, err = socketfile.Bind(s.fd, path, socketfile.Options{
-		Mode: config.Mode, Owner: config.Owner, Group: config.Group, Kind: sys.SeqPacket, Backlog: config.Backlog,
-	})
-	if err != nil {
-		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
 }

@@ -79,8 +79,8 @@ type ListenConfig struct {
 // It blocks: the owner and the group are looked up, and of several processes that listen in one folder
 // each waits for the others, for a second at most.
 func Listen(loop *communicator.Communicator, path string, serve connection.Serve, config ListenConfig) (*connection.Listener, error) {
-	a := &acceptor{}
-	if err := a.listen(path, config); err != nil {
+	a, err := accept(sys.Stream, path, config)
+	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "unix", Addr: &net.UnixAddr{Net: "unix", Name: path}, Err: err}
 	}
 	if config.Descriptors > 0 {
@@ -103,28 +103,25 @@ func refuse(fd, descriptors int) error {
 	return sys.RefuseDescriptors(fd)
 }
 
-func (a *acceptor) listen(path string, config ListenConfig) error {
-	var sa sys.Sockaddr
-	if err := sa.SetPath(path); err != nil {
-		return err
-	}
-	fd, err := sys.Socket(&sa, sys.Stream)
+// accept makes a listening socket of a kind.
+func accept(kind int, path string, config ListenConfig) (*acceptor, error) {
+	s, err := newSocket(kind)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if a.SocketAcceptor, err = connection.NewSocketAcceptor(fd); err != nil {
-		return err
+	a := &acceptor{}
+	if a.SocketAcceptor, err = connection.NewSocketAcceptor(s.fd); err != nil {
+		return nil, err
 	}
-	if err = refuse(fd, config.Descriptors); err != nil {
-		return errors.Join(err, a.Close())
+	if err = refuse(s.fd, config.Descriptors); err == nil {
+		a.file, err = socketfile.Bind(s.fd, path, socketfile.Options{
+			Mode: config.Mode, Owner: config.Owner, Group: config.Group, Kind: kind, Backlog: config.Backlog,
+		})
 	}
-	a.file, err = socketfile.Bind(fd, path, socketfile.Options{
-		Mode: config.Mode, Owner: config.Owner, Group: config.Group, Kind: sys.Stream, Backlog: config.Backlog,
-	})
 	if err != nil {
-		return errors.Join(err, a.Close())
+		return nil, errors.Join(err, a.Close())
 	}
-	return nil
+	return a, nil
 }
 
 func (a *acceptor) Close() error {
