@@ -51,11 +51,11 @@ func (src *recordSource) HandleRead(h *communicator.Handle) error {
 		case !c.reading():
 			t.wake(t.in.Wakes(true))
 			return nil
-		case t.pending():
+		case t.pending() || t.spun():
+			if h.Continue() {
+				continue
+			}
 			h.MarkReadable()
-			return nil
-		case t.spun() && h.Continue():
-			continue
 		case t.sleep():
 			h.MarkReadable()
 		}
@@ -84,7 +84,10 @@ func (c *RecordConn) serve() error {
 		}
 		return nil
 	}
-	if len(t.rest) == 0 && !t.in.Left() {
+	if err := t.look(); err != nil {
+		return t.wrap("read", err)
+	}
+	if t.in.Seen() == 0 {
 		return c.ended()
 	}
 	c.budget = batch
@@ -201,6 +204,17 @@ func (t *Transport) commit(n int) error {
 	}
 	t.stats.RecordsSent++
 	t.stats.BytesSent += uint64(n)
+	return nil
+}
+
+// look sees what has come. Only that is handed out in one call.
+func (t *Transport) look() error {
+	if t.err != nil {
+		return t.err
+	}
+	if err := t.in.Look(); err != nil {
+		return t.fail(err)
+	}
 	return nil
 }
 

@@ -232,7 +232,7 @@ func (c *RecordConn) fail(err error) { c.handle.Remove(c.transport.wrap("read", 
 // change it meanwhile, so whoever doesn't trust the peer copies what it checks. If the ring turns out to be corrupt the
 // connection closes.
 func (c *RecordConn) Next() (record []byte, ok bool) {
-	if !c.handle.Active() || c.transport == nil || c.state&serving != 0 && c.budget <= 0 {
+	if !c.handle.Active() || c.transport == nil || c.state&serving != 0 && (c.budget <= 0 || c.transport.in.Seen() == 0) {
 		return nil, false
 	}
 	record, err := c.transport.next()

@@ -32,8 +32,8 @@ func newReader(own, peer area) *Reader {
 // Capacity is how many bytes the ring holds.
 func (r *Reader) Capacity() int { return len(r.data) }
 
-// look sees what the writer has published.
-func (r *Reader) look() error {
+// Look sees what the writer has published.
+func (r *Reader) Look() error {
 	published := r.published.Load()
 	if published%wordSize != 0 || published-r.freed > uint64(len(r.data)) || published-r.freed < r.seen-r.freed {
 		return &CorruptError{What: "published", Value: published, At: r.next}
@@ -49,7 +49,7 @@ func (r *Reader) Seen() int { return int(r.seen - r.next) }
 func (r *Reader) Next() (record []byte, kind uint32, ok bool, err error) {
 	for {
 		if r.next == r.seen {
-			if err := r.look(); err != nil || r.next == r.seen {
+			if err := r.Look(); err != nil || r.next == r.seen {
 				return nil, 0, false, err
 			}
 		}
@@ -144,7 +144,7 @@ func (r *Reader) Ended() (how uint64, err error) {
 	if how > EndReset {
 		return 0, &CorruptError{What: "ended", Value: how, At: r.next}
 	}
-	if err := r.look(); err != nil || r.next != r.seen { // what was published before it ended
+	if err := r.Look(); err != nil || r.next != r.seen { // what was published before it ended
 		return 0, err
 	}
 	return how, nil
