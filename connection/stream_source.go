@@ -149,18 +149,35 @@ func (w *streamWriter) HandleWrite(*communicator.Handle) error {
 func (w *streamWriter) HandleShutdown(*communicator.Handle) {}
 
 // HandleRead reads once and hands over what has come, or hands over again what waits for that.
-func (src *streamSource) HandleRead(*communicator.Handle) error {
+func (src *streamSource) HandleRead(h *communicator.Handle) error {
 	s := (*Stream)(src)
-	if s.state&announced != 0 && s.out != nil {
-		if err := s.flush(); err != nil || !s.handle.Active() {
-			return err
-		}
+	if s.state&announced != 0 {
+		return s.heard(h)
 	}
 	err := s.receive()
 	if err == nil {
 		s.readOn()
 	}
 	return err
+}
+
+// heard is what follows when a transport has announced something, whichever way that goes. To read on costs no system call
+// then, as a turn of the loop does, so it goes on for as long as a callback may.
+func (s *Stream) heard(h *communicator.Handle) error {
+	for {
+		if s.out != nil {
+			if err := s.flush(); err != nil || !h.Active() {
+				return err
+			}
+		}
+		if err := s.receive(); err != nil || !s.listens() || !s.transport.(keeper).Readable() {
+			return err
+		}
+		if !h.Continue() {
+			h.MarkReadable()
+			return nil
+		}
+	}
 }
 
 func (s *Stream) receive() error {

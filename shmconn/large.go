@@ -28,6 +28,7 @@ type large struct {
 
 	// Those from the peer.
 	came   []memory // not met in the ring yet
+	reset  bool     // the socket has told of a reset
 	used   [][]byte // mapped, and read from
 	number uint64   // of the last one met
 	last   bool     // it was the last record of all
@@ -54,6 +55,9 @@ func (t *Transport) listen() {
 		switch {
 		case err == connection.ErrWouldBlock: //nolint:errorlint // the sentinel itself
 			return
+		case errors.Is(err, syscall.ECONNRESET) && !t.large.reset: // which is told once, and before what has come
+			t.large.reset = true
+			continue
 		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 			t.gone = true
 		case err != nil:
@@ -175,7 +179,7 @@ func (t *Transport) commitLarge(n int) error {
 	if err == nil {
 		err = sys.Seal(l.fd, recordSeals)
 	}
-	if err == nil {
+	if err == nil && !t.gone {
 		p := wire.Packet{Kind: wire.Large, First: l.sent + 1, Second: uint64(n)}
 		_, err = sys.SendMsg(t.socket.FD(), p.Append(nil), nil, []int{l.fd})
 	}

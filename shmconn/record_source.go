@@ -225,4 +225,4 @@ func (t *Transport) unread() {
 }
 
 // inUse tells whether records are that were read, or that are being written.
-func (t *Transport) inUse() bool { return t.in.Held() || len(t.large.used) > 0 }
+func (t *Transport) inUse() bool { return t.in.Held() > 0 || len(t.large.used) > 0 }

@@ -232,7 +232,7 @@ func (c *RecordConn) fail(err error) { c.handle.Remove(c.transport.wrap("read", 
 // change it meanwhile, so whoever doesn't trust the peer copies what it checks. If the ring turns out to be corrupt the
 // connection closes.
 func (c *RecordConn) Next() (record []byte, ok bool) {
-	if !c.handle.Active() || c.transport == nil || c.state&serving != 0 && (c.budget <= 0 || c.transport.in.Seen() == 0) {
+	if !c.handle.Active() || c.transport == nil || c.state&serving != 0 && c.served() {
 		return nil, false
 	}
 	record, err := c.transport.next()
@@ -242,6 +242,11 @@ func (c *RecordConn) Next() (record []byte, ok bool) {
 	}
 	c.budget -= len(record) + recordCost
 	return record, record != nil
+}
+
+// served tells whether this call of HandleRecords has had its share.
+func (c *RecordConn) served() bool {
+	return c.budget <= 0 || c.state&paused != 0 || c.transport.in.Seen() == 0
 }
 
 // recordCost is what a record counts in a callback besides its bytes.
@@ -301,6 +306,7 @@ func (c *RecordConn) Reserve(n int) ([]byte, error) {
 	if err := t.writable(); err != nil {
 		return nil, t.wrap("write", err)
 	}
+	c.state &^= reserved
 	room, err := t.reserve(n)
 	if errors.Is(err, ErrFull) && t.out.Unpublished() { // or the peer couldn't make room
 		t.wake(t.out.Publish())

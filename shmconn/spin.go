@@ -3,7 +3,6 @@
 package shmconn
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
@@ -28,7 +27,7 @@ const (
 )
 
 func (s *spin) begin(limit time.Duration) {
-	if limit > 0 && runtime.NumCPU() > 1 {
+	if limit > 0 {
 		s.limit, s.credit, s.pause = limit, spinTrial, spinPause
 	}
 }

@@ -233,7 +233,7 @@ func (t *Transport) spun() bool {
 
 // A connection that has read busy records since it looked last is in a stream of them: it looks once more, in the next
 // turn, before it sleeps. The peer needn't ring then for what comes meanwhile, which costs it more than that turn.
-const busy = 8
+const busy = 2
 
 // sleep lets the peer ring when it has more; true means that it has already, or may have.
 func (t *Transport) sleep() (more bool) {
@@ -269,13 +269,19 @@ func (t *Transport) writable() error {
 	switch {
 	case t.err != nil:
 		return t.err
-	case t.ended || t.gone:
+	case t.ended || t.gone && !t.left():
 		return syscall.EPIPE
+	case t.gone: // what it has sent is read first, and its end is told then
+		t.out.Drop()
 	}
 	return nil
 }
 
-// Write writes what the ring has room for. After it has taken less than all, the peer is going to ring when it has made room.
+// left tells whether something that the peer has sent is not read yet.
+func (t *Transport) left() bool { return len(t.rest) > 0 || t.in.Left() }
+
+// Write writes what the ring has room for. After it has taken less than all, the peer is going to ring when it has made
+// room. When the peer has gone, and while something that it has sent is left to read, what is written goes nowhere; then it is EPIPE.
 func (t *Transport) Write(p []byte) (n int, err error) {
 	err = t.writable()
 	t.out.Waited()
@@ -325,7 +331,7 @@ func (t *Transport) Close() error {
 	if t.closed {
 		return nil
 	}
-	if how, err := t.in.Ended(); len(t.rest) > 0 || t.in.Left() || err != nil || how == ring.EndReset {
+	if how, err := t.in.Ended(); t.left() || err != nil || how == ring.EndReset {
 		t.ended = true
 		t.out.End(ring.EndReset)
 	} else {

@@ -88,24 +88,23 @@ func MemoryOf(fd int) (m Memory, err error) {
 	return m, nil
 }
 
-// MapShared maps a file in memory, all of its pages at once. Writable is for what this process writes. A child that
-// is forked doesn't get the mapping.
+// MapShared maps a file in memory; writable is for what this process writes, whose pages are mapped at once. A child
+// that is forked doesn't get the mapping.
 func MapShared(fd, size int, writable bool) ([]byte, error) {
-	protection := unix.PROT_READ
 	if writable {
-		protection |= unix.PROT_WRITE
+		return mapFile(fd, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	}
-	return mapFile(fd, size, protection, unix.MAP_SHARED)
+	return mapFile(fd, size, unix.PROT_READ, unix.MAP_SHARED)
 }
 
 // MapPrivate maps a file in memory that nobody writes any more, for reading.
 func MapPrivate(fd, size int) ([]byte, error) { // MAP_SHARED is refused for SealWrite before Linux 6.7
-	return mapFile(fd, size, unix.PROT_READ, unix.MAP_PRIVATE)
+	return mapFile(fd, size, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
 }
 
 func mapFile(fd, size, protection, flags int) (p []byte, err error) {
 	err = retry("mmap", func() (err error) {
-		p, err = unix.Mmap(fd, 0, size, protection, flags|unix.MAP_POPULATE)
+		p, err = unix.Mmap(fd, 0, size, protection, flags)
 		return err
 	})
 	if err != nil {

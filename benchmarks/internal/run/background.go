@@ -40,7 +40,7 @@ func (g Generator) Start(ctx context.Context, ready string) (*Background, error)
 		return nil, err
 	}
 	b.stdout = bufio.NewReader(stdout)
-	if err := startPinned(b.cmd, g.CPU); err != nil {
+	if err := startPinned(b.cmd, g.cpus()...); err != nil {
 		return nil, err
 	}
 	line, err := b.stdout.ReadString('\n')

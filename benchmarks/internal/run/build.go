@@ -45,8 +45,19 @@ func (p *Programs) Path(name string) string { return filepath.Join(p.bin, name+"
 
 // C builds c/NAME.c and returns the path of the program.
 func (p *Programs) C(ctx context.Context, name string) (string, error) {
-	out := filepath.Join(p.bin, "c-"+name)
-	return out, p.build(ctx, p.root, "gcc", "-O2", "-o", out, filepath.Join("c", name+".c"))
+	return p.CFile(ctx, filepath.Join("c", name+".c"))
+}
+
+// CFile builds a program of one C file, which is relative to the benchmarks module, with the libraries (-lNAME) that
+// it needs besides, and returns the path of the program.
+func (p *Programs) CFile(ctx context.Context, file string, libraries ...string) (string, error) {
+	out := filepath.Join(p.bin, "c-"+strings.TrimSuffix(filepath.Base(file), ".c"))
+	return out, p.build(ctx, p.root, append([]string{"gcc", "-O2", "-o", out, file}, libraries...)...)
+}
+
+// HasHeader tells whether a C program can include that header.
+func (p *Programs) HasHeader(ctx context.Context, header string) bool {
+	return p.build(ctx, p.root, "gcc", "-fsyntax-only", "-x", "c", "-include", header, "/dev/null") == nil
 }
 
 // Go builds the command in dir, which is relative to the benchmarks module and

@@ -42,6 +42,8 @@ type Result struct {
 	UrgentSent   int64 `json:"urgent_sent"`
 	UrgentFailed int64 `json:"urgent_failed"` // the socket was full
 
+	Own map[string]int64 `json:"own,omitempty"` // what else a generator counts
+
 	LoadTotal time.Duration `json:"load_total_ns"` // the generator's CPU time, window or not
 }
 
@@ -81,9 +83,17 @@ func (l Load) Generator() Generator {
 // Generator is a program that loads a server and prints a Result as JSON.
 type Generator struct {
 	Program string
-	CPU     int // it is pinned to this one
+	CPU     int   // it is pinned to this one, or
+	CPUs    []int // it may use these. Nil: CPU
 	Args    []string
 	Limit   time.Duration // it is killed after that; 0: it ends by itself
+}
+
+func (g Generator) cpus() []int {
+	if g.CPUs != nil {
+		return g.CPUs
+	}
+	return []int{g.CPU}
 }
 
 // Run runs the generator until it has reported. The end of ctx kills it.
@@ -96,7 +106,7 @@ func (g Generator) Run(ctx context.Context) (Result, error) {
 	cmd := exec.CommandContext(ctx, g.Program, g.Args...)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
-	err := startPinned(cmd, g.CPU)
+	err := startPinned(cmd, g.cpus()...)
 	if err == nil {
 		err = cmd.Wait()
 	}

@@ -8,7 +8,7 @@ import (
 // Measured is a Result with what says whether to believe it.
 type Measured struct {
 	Result
-	// Others is the share of the two CPUs that went to anything but the server and
+	// Others is the share of the CPUs that went to anything but the server and
 	// the generator, the hypervisor included.
 	Others float64 `json:"others"`
 	// Repeated is how often the measurement was thrown away because of Others.
@@ -20,11 +20,16 @@ type Measured struct {
 
 // Measure loads a server that is pinned to serverCPU. What the processes beside take is not others'.
 func Measure(ctx context.Context, s *Server, serverCPU int, g Generator, beside ...int) (m Measured, err error) {
+	return MeasureOn(ctx, s, []int{serverCPU, g.CPU}, g, beside...)
+}
+
+// MeasureOn is Measure for a server and a generator that may use these CPUs, each of which is named once.
+func MeasureOn(ctx context.Context, s *Server, cpus []int, g Generator, beside ...int) (m Measured, err error) {
 	begin := time.Now()
 	var busy, server, known [2]time.Duration
 	read := func(i int) error {
 		var err error
-		if busy[i], err = CPUsBusy(serverCPU, g.CPU); err != nil {
+		if busy[i], err = CPUsBusy(cpus...); err != nil {
 			return err
 		}
 		for _, pid := range beside {
@@ -52,7 +57,7 @@ func Measure(ctx context.Context, s *Server, serverCPU int, g Generator, beside 
 	}
 	m.Disagree = 1 - threads.Seconds()/server[1].Seconds()
 	others := busy[1] - busy[0] - (server[1] - server[0]) - (known[1] - known[0]) - m.LoadTotal
-	m.Others = max(0, others.Seconds()) / (2 * time.Since(begin).Seconds())
+	m.Others = max(0, others.Seconds()) / (float64(len(cpus)) * time.Since(begin).Seconds())
 	return m, nil
 }
 

@@ -20,6 +20,7 @@ type Reader struct {
 	seen   uint64         // the last published that was seen
 	rung   uint64         // the last waiting that a bell was rung for
 	sleeps uint64         // asleep
+	held   int            // records that were read and not released
 }
 
 func newReader(own, peer area) *Reader {
@@ -66,6 +67,7 @@ func (r *Reader) Next() (record []byte, kind uint32, ok bool, err error) {
 		r.last = r.next
 		r.next += size
 		if kind != KindPad {
+			r.held++
 			from := at + wordSize
 			return r.data[from : from+int(n) : from+int(n)], kind, true, nil
 		}
@@ -73,18 +75,24 @@ func (r *Reader) Next() (record []byte, kind uint32, ok bool, err error) {
 }
 
 // Unread lets the last record come again. It is for once after each Next, and before Release.
-func (r *Reader) Unread() { r.next = max(r.last, r.freed) }
+func (r *Reader) Unread() {
+	if r.held > 0 {
+		r.held--
+		r.next = r.last
+	}
+}
 
-// Held tells whether something has been read and not been released.
-func (r *Reader) Held() bool { return r.next != r.freed }
+// Held is how many records have been read and not been released.
+func (r *Reader) Held() int { return r.held }
 
 // Release gives back the room of all that was read. Wakes tells whether the writer has to hear of it.
-func (r *Reader) Release() { r.release(r.next) }
+func (r *Reader) Release() { r.release(r.next, 0) }
 
 // ReleaseOthers is Release of all but the last record, which is still in use.
-func (r *Reader) ReleaseOthers() { r.release(r.last) }
+func (r *Reader) ReleaseOthers() { r.release(r.last, min(r.held, 1)) }
 
-func (r *Reader) release(to uint64) {
+func (r *Reader) release(to uint64, held int) {
+	r.held = held
 	if r.freed != to {
 		r.freed = to
 		r.released.Store(to)
