@@ -4,6 +4,7 @@ package shmconn
 
 import (
 	"errors"
+	"os"
 	"syscall"
 
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
@@ -34,8 +35,9 @@ var (
 	// ErrCapacity is a capacity that is no power of two between its bounds, or one of a peer that is more
 	// than Config.MaxCapacity.
 	ErrCapacity = errors.New("shmconn: the capacity of a ring is out of bounds")
-	// ErrHandshakeTimeout is a peer that took too long to say who it is.
-	ErrHandshakeTimeout = errors.New("shmconn: the handshake took too long")
+	// ErrHandshakeTimeout is a peer that took too long to say who it is; errors.Is(err, os.ErrDeadlineExceeded) holds, and
+	// of one that was dialled errors.Is(err, connection.ErrDialTimeout).
+	ErrHandshakeTimeout error = &timeoutError{"shmconn: handshake: i/o timeout"}
 	// ErrNoRing is returned for a Transport that is none of this package.
 	ErrNoRing = errors.New("shmconn: records need a ring")
 )
@@ -48,6 +50,14 @@ type RefusedError struct{ Reason string }
 
 // Error says it.
 func (e *RefusedError) Error() string { return "shmconn: the peer refuses: " + e.Reason }
+
+// timeoutError is a net.Error that is os.ErrDeadlineExceeded.
+type timeoutError struct{ text string }
+
+func (e *timeoutError) Error() string { return e.text }
+func (*timeoutError) Timeout() bool   { return true }
+func (*timeoutError) Temporary() bool { return true }
+func (*timeoutError) Unwrap() error   { return os.ErrDeadlineExceeded }
 
 // resetError is an end that a socket would report as ECONNRESET.
 type resetError struct{ text string }

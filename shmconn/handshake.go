@@ -157,7 +157,12 @@ func (h *handshake) refuse(err error) {
 	_ = h.send(wire.Packet{Kind: wire.Refusal, Reason: reason}, nil)
 }
 
-func (h *handshake) HandleTimeout(*communicator.Handle) error { return ErrHandshakeTimeout }
+func (h *handshake) HandleTimeout(*communicator.Handle) error {
+	if h.accepted {
+		return ErrHandshakeTimeout
+	}
+	return fmt.Errorf("%w: %w", connection.ErrDialTimeout, ErrHandshakeTimeout)
+}
 
 // HandleShutdown gives up what was accepted: nothing is lost with it. What is dialled is left to who dials.
 func (h *handshake) HandleShutdown(handle *communicator.Handle) {

@@ -182,6 +182,9 @@ func (t *Transport) commitLarge(n int) error {
 	if err == nil && !t.gone {
 		p := wire.Packet{Kind: wire.Large, First: l.sent + 1, Second: uint64(n)}
 		_, err = sys.SendMsg(t.socket.FD(), p.Append(nil), nil, []int{l.fd})
+		if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+			err = nil // the peer has gone, which is noticed soon: as with a record that has room in the ring
+		}
 	}
 	if err != nil {
 		return t.wrap("write", err)

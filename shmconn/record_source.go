@@ -99,6 +99,14 @@ func (c *RecordConn) serve() error {
 		c.awaitRoom()
 		return nil
 	}
+	return c.outcome(err)
+}
+
+// outcome is what a method of the handler has returned. After an error its records are not in use any more.
+func (c *RecordConn) outcome(err error) error {
+	if err != nil {
+		c.state = c.state&^reserved | disowned
+	}
 	return err
 }
 
@@ -120,7 +128,7 @@ func (c *RecordConn) room() error {
 	was := c.state
 	c.state &^= lacking | stuck
 	if h, ok := c.handler.(RoomHandler); ok && was&lacking != 0 {
-		return h.HandleRoom(c)
+		return c.outcome(h.HandleRoom(c))
 	}
 	return nil
 }
@@ -134,7 +142,7 @@ func (c *RecordConn) ended() error {
 	case io.EOF:
 		if h, ok := c.handler.(RecordEOFHandler); ok {
 			c.state |= eof
-			return h.HandleEOF(c)
+			return c.outcome(h.HandleEOF(c))
 		}
 		c.handle.Remove(nil)
 		return nil
@@ -155,7 +163,7 @@ func (src *recordSource) Close() error {
 	if c.transport == nil {
 		return nil
 	}
-	c.transport.pinned = c.transport.inUse() || c.state&reserved != 0
+	c.transport.pinned = c.state&disowned == 0 && c.inUse()
 	return c.transport.Close()
 }
 
@@ -220,6 +228,12 @@ func (t *Transport) look() error {
 
 // unread lets the last record come again.
 func (t *Transport) unread() {
+	if t.newest == none {
+		return
+	}
+	t.stats.RecordsReceived--
+	t.stats.BytesReceived -= uint64(t.newest)
+	t.newest = none
 	t.in.Unread()
 	t.large.unread()
 }

@@ -16,7 +16,8 @@ import (
 //
 // HandleRecords is called while there is something to read. It takes records by Next until that has no more for this
 // call, and gives their room back by Release, now or later. It is called again for what it leaves. An error closes
-// the connection at once with that cause; but ErrFull means that the handler can go on only when its own records have
+// the connection at once with that cause, and as with any method of a handler neither what Next has returned nor what
+// was reserved may be touched in later callbacks then; but ErrFull means that the handler can go on only when its own records have
 // room again: it is called again then, and not before. Most handlers are a RecordFunc.
 //
 // What else can happen to a connection a handler learns by having the methods of RecordOpenHandler, RoomHandler,
@@ -125,6 +126,7 @@ const (
 	deferred                         // staged records are published after the callback
 	reserved                         // a record is being written
 	eof                              // the peer has ended its side, and its handler knows
+	disowned                         // its handler has failed, and holds nothing any more
 )
 
 func mustNotBeNil(h RecordHandler) {
@@ -207,7 +209,7 @@ func (c *RecordConn) attach(t connection.Transport, err error) {
 // opened is what follows when the connection stands.
 func (c *RecordConn) opened() {
 	if h, ok := c.handler.(RecordOpenHandler); ok {
-		if err := h.HandleOpen(c); err != nil {
+		if err := c.outcome(h.HandleOpen(c)); err != nil {
 			c.handle.Remove(err)
 		}
 	}
@@ -267,26 +269,31 @@ func (c *RecordConn) Release() {
 	if t == nil {
 		return
 	}
-	if t.closed {
+	switch {
+	case !t.closed:
+		t.giveBack()
+		t.wake(t.in.Wakes(false))
+	case t.pinned:
+		t.giveBack()
 		c.letGo()
-		return
 	}
-	t.giveBack()
-	t.wake(t.in.Wakes(false))
 }
 
-// letGo unmaps a connection that was closed while its records were in use.
+// letGo unmaps a connection that was closed while records of it were in use, when none is any more.
 func (c *RecordConn) letGo() {
-	if t := c.transport; t.pinned {
+	if t := c.transport; t != nil && t.pinned && !c.inUse() {
 		t.pinned = false
 		t.large.discard()
-		t.large.release()
 		_ = t.unmap()
 	}
 }
 
+// inUse tells whether records are that were read, or one that is being written.
+func (c *RecordConn) inUse() bool { return c.state&reserved != 0 || c.transport.inUse() }
+
 // Reserve returns room for a record of up to n bytes, to be written and ended by Commit or Stage; another Reserve takes
-// it back. Records longer than a quarter of the ring get memory of their own, at most MaxLarge of them
+// it back. The room is there until then, also when the connection has closed meanwhile, but for Close, Abort and an
+// error of the handler, which take it back as well. Records longer than a quarter of the ring get memory of their own, at most MaxLarge of them
 // until the peer has read the first.
 //
 // The error is ErrFull when there is no room: HandleRoom is called when there is, unless RecordConfig.TryOnly is set.
@@ -296,6 +303,8 @@ func (c *RecordConn) Reserve(n int) ([]byte, error) {
 	t := c.transport
 	switch {
 	case !c.handle.Active():
+		c.state &^= reserved
+		c.letGo()
 		return nil, connection.ErrClosed
 	case t == nil:
 		c.lack()
@@ -367,16 +376,17 @@ func (c *RecordConn) Stage(n int) error {
 }
 
 func (c *RecordConn) end(n int) error {
-	if c.state&reserved == 0 {
-		return ErrNotReserved
-	}
+	had := c.state&reserved != 0
 	c.state &^= reserved
 	t := c.transport
-	if !c.handle.Active() || t.ended {
-		if t.closed && !t.inUse() {
-			c.letGo()
-		}
+	switch {
+	case !c.handle.Active():
+		c.letGo()
 		return connection.ErrClosed
+	case t != nil && t.ended:
+		return connection.ErrClosed
+	case !had:
+		return ErrNotReserved
 	}
 	err := t.commit(n)
 	if t.err != nil {
@@ -428,10 +438,14 @@ func (c *RecordConn) CloseWrite() {
 // Close closes the connection at the end of the turn. What was committed or staged is delivered, also when this process
 // has ended by then. A connection that is still being dialled is given up.
 func (c *RecordConn) Close() {
+	c.state &^= reserved
 	c.CloseWrite()
 	c.handle.Remove(nil)
 }
 
 // Abort closes the connection at the end of the turn, with that cause. A peer that had sent something which was not
 // read learns of that by ErrUnread.
-func (c *RecordConn) Abort(cause error) { c.handle.Remove(cause) }
+func (c *RecordConn) Abort(cause error) {
+	c.state &^= reserved
+	c.handle.Remove(cause)
+}

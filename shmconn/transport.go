@@ -28,6 +28,7 @@ type Transport struct {
 	large  large
 	spin   spin
 	stats  Stats
+	newest int    // length of the record that unread gives back, or none
 	looked uint64 // RecordsReceived when it last was about to sleep
 	err    error  // what has ended it
 	gone   bool   // the peer's socket is closed
@@ -37,6 +38,8 @@ type Transport struct {
 }
 
 var _ connection.Transport = (*Transport)(nil)
+
+const none = -1
 
 // Stats are figures of a connection, from its beginning. A record of a stream is what was written at once, or
 // a piece of it.
@@ -56,7 +59,7 @@ type Stats struct {
 
 // newTransport makes a connection of what the two sides have brought, and owns all of it, also after an error.
 func newTransport(loop connection.Loop, socket *connection.Socket, own, peer *side, config Config, priority int) (*Transport, error) {
-	t := &Transport{socket: socket, own: own, peer: peer}
+	t := &Transport{socket: socket, own: own, peer: peer, newest: none}
 	t.large.limit = config.MaxRecord
 	t.spin.begin(config.Spin)
 	var err error
@@ -167,16 +170,19 @@ func (t *Transport) next() ([]byte, error) {
 		return nil, t.err
 	}
 	record, kind, ok, err := t.in.Next()
-	t.large.last = false
-	if ok && kind != ring.KindData {
-		record, err = t.takeLarge(record, kind)
-	}
 	if err != nil {
 		return nil, t.fail(err)
 	}
 	if !ok {
 		return nil, nil
 	}
+	t.large.last = false
+	if kind != ring.KindData {
+		if record, err = t.takeLarge(record, kind); err != nil {
+			return nil, t.fail(err)
+		}
+	}
+	t.newest = len(record)
 	t.stats.RecordsReceived++
 	t.stats.BytesReceived += uint64(len(record))
 	return record, nil
@@ -184,6 +190,7 @@ func (t *Transport) next() ([]byte, error) {
 
 // giveBack gives back the room of all records that next has returned.
 func (t *Transport) giveBack() {
+	t.newest = none
 	t.in.Release()
 	t.large.release()
 }

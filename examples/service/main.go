@@ -1,9 +1,10 @@
 //go:build linux
 
-// Command service is a message service on TCP, UDP and Unix sockets at once.
+// Command service is a message service on TCP, UDP, Unix sockets and shared memory at once.
 //
-//	go run ./examples/service --tcp 127.0.0.1:4040 --udp 127.0.0.1:4041 --unix /tmp/service.sock
+//	go run ./examples/service --tcp 127.0.0.1:4040 --udp 127.0.0.1:4041 --unix /tmp/service.sock --shm /tmp/service.ring
 //	go run ./tools/ed-signal --type tcp --host 127.0.0.1:4040 --reply HELP
+//	go run ./tools/ed-signal --type shm --host /tmp/service.ring --reply HELP
 //
 // It answers the default commands (HELP lists them; STATUS shows what its loop is doing), PING with PONG and the same
 // parameters, and SUM with TOTAL and the sum of its parameters. STOP, SIGINT and SIGTERM end it. The flags for addresses
@@ -35,6 +36,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/dispatcher"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
 	"github.com/eventdispatcher-go/eventdispatcher/message/definition"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn"
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 	"github.com/eventdispatcher-go/eventdispatcher/udp"
 	"github.com/eventdispatcher-go/eventdispatcher/unixsock"
@@ -44,6 +46,7 @@ type options struct {
 	name, definitions  string
 	logFile, logRotate string
 	tcps, udps, paths  []string
+	rings              []string
 }
 
 // patience is how long connections may take to deliver what they hold when the service ends.
@@ -56,10 +59,11 @@ func main() {
 	pflag.StringArrayVar(&o.tcps, "tcp", nil, "listen on TCP at `ADDRESS`")
 	pflag.StringArrayVar(&o.udps, "udp", nil, "listen on UDP at `ADDRESS`")
 	pflag.StringArrayVar(&o.paths, "unix", nil, "listen on a Unix stream socket at `PATH`")
+	pflag.StringArrayVar(&o.rings, "shm", nil, "listen at `PATH` for connections through shared memory")
 	pflag.StringVar(&o.logFile, "log-file", "", "log to `FILE` instead of the standard error")
 	pflag.StringVar(&o.logRotate, "log-rotate", "", "take LOG_ROTATE, but not STOP, at `ADDRESS`: UDP, or a path")
 	pflag.Parse()
-	if len(o.tcps)+len(o.udps)+len(o.paths) == 0 {
+	if len(o.tcps)+len(o.udps)+len(o.paths)+len(o.rings) == 0 {
 		o.tcps, o.udps = []string{"127.0.0.1:4040"}, []string{"127.0.0.1:4041"}
 	}
 	if err := run(o); err != nil {
@@ -164,6 +168,12 @@ func listen(loop *communicator.Communicator, h message.Handler, o options) (addr
 			return nil, err
 		}
 		addrs = append(addrs, l.Addr())
+	}
+	for _, path := range o.rings {
+		if _, err := shmconn.Listen(loop, path, messages, shmconn.ListenConfig{}); err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, shmconn.Addr(path))
 	}
 	for _, address := range o.udps {
 		datagrams := connection.NewMessageDatagrams(h, connection.MessageDatagramConfig{})

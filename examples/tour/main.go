@@ -93,8 +93,8 @@ func (t *tour) begin() error {
 		return err
 	}
 	for _, start := range []func(message.Handler) error{
-		t.tcp, t.tls, t.udp, t.unix, t.unixDatagrams, t.unixPackets, t.fifos, t.pipes, t.socketPair, t.echo,
-		t.oneShot, t.periodic, t.urgent, t.date, t.set, t.limited, t.signals, t.machine, t.child, t.anyProcess, t.command, t.files,
+		t.tcp, t.tls, t.udp, t.unix, t.unixDatagrams, t.unixPackets, t.fifos, t.pipes, t.socketPair, t.ring,
+		t.records, t.echo, t.oneShot, t.periodic, t.urgent, t.date, t.set, t.limited, t.signals, t.machine, t.child, t.anyProcess, t.command, t.files,
 		t.posts, t.pair, t.pool, t.descriptor, t.functions, t.memory, t.manager, t.status,
 	} {
 		if err := start(service); err != nil {

@@ -52,6 +52,8 @@ func TestTour(t *testing.T) {
 		"PING, PONG over FIFOs":                                   "500",
 		"PING, PONG over pipes":                                   "500",
 		"PING, PONG over a socket pair":                           "500",
+		"PING, PONG over shared memory":                           "500",
+		"record through shared memory and back":                   "500",
 		"64 KiB echoed over a Unix socket":                        "200",
 		"one-shot timer, lateness":                                "100",
 		"periodic timer, 5 ms, lateness":                          "200",

@@ -3,9 +3,12 @@
 package main
 
 import (
+	"time"
+
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/fifo"
 	"github.com/eventdispatcher-go/eventdispatcher/message"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn"
 	"github.com/eventdispatcher-go/eventdispatcher/tcp"
 	"github.com/eventdispatcher-go/eventdispatcher/udp"
 	"github.com/eventdispatcher-go/eventdispatcher/unixsock"
@@ -118,4 +121,50 @@ func (t *tour) socketPair(service message.Handler) error {
 		return err
 	}
 	return t.pinger("a socket pair").between(service, here, there)
+}
+
+func (t *tour) ring(service message.Handler) error {
+	path := t.path("ring")
+	_, err := shmconn.Listen(t.loop, path, connection.Messages(service, connection.MessageConfig{}), shmconn.ListenConfig{})
+	if err != nil {
+		return err
+	}
+	_, err = t.pinger("shared memory").over(shmconn.Dialer{Path: path})
+	return err
+}
+
+// records sends records through shared memory and back, each when the one before has come back.
+func (t *tour) records(message.Handler) error {
+	path := t.path("records")
+	echo := shmconn.RecordFunc(func(c *shmconn.RecordConn, record []byte) error { return c.Send(record) })
+	_, err := shmconn.Listen(t.loop, path, shmconn.Records(echo, shmconn.RecordConfig{}), shmconn.ListenConfig{})
+	if err != nil {
+		return err
+	}
+	c := &recordClient{tour: t, row: t.row("record through shared memory and back", 500)}
+	_, err = shmconn.DialRecords(t.loop, shmconn.Dialer{Path: path}, c, shmconn.RecordConfig{})
+	return err
+}
+
+type recordClient struct {
+	tour *tour
+	row  *row
+	sent time.Time
+}
+
+func (r *recordClient) HandleOpen(c *shmconn.RecordConn) error {
+	r.sent = time.Now()
+	return c.Send([]byte("hello"))
+}
+
+func (r *recordClient) HandleRecords(c *shmconn.RecordConn) error {
+	for _, ok := c.Next(); ok; _, ok = c.Next() {
+		r.tour.saw(r.row, time.Since(r.sent))
+	}
+	c.Release()
+	if r.row.done() {
+		c.Close()
+		return nil
+	}
+	return r.HandleOpen(c)
 }

@@ -142,12 +142,23 @@ type countedPair struct {
 	writeDescriptor
 }
 
+type announcer interface{ EdgeTriggered() }
+
+// countedAnnouncer is a counted one whose descriptor is edge-triggered.
+type countedAnnouncer struct {
+	countedKeeper
+	announcer
+}
+
 // count counts the writes of a transport.
 func count(t connection.Transport, writes *int) connection.Transport {
 	c := counted{t, writes}
 	k, keeps := t.(keeper)
 	if !keeps {
 		return c
+	}
+	if a, ok := t.(announcer); ok {
+		return countedAnnouncer{countedKeeper{c, k}, a}
 	}
 	if w, ok := t.(writeDescriptor); ok {
 		return countedPair{countedKeeper{c, k}, w}

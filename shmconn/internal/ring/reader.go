@@ -64,9 +64,10 @@ func (r *Reader) Next() (record []byte, kind uint32, ok bool, err error) {
 		case kind > maxKind, kind == KindPad && size != uint64(len(r.data)-at):
 			return nil, 0, false, &CorruptError{What: "record kind", Value: uint64(kind), At: r.next}
 		}
-		r.last = r.next
+		before := r.next
 		r.next += size
 		if kind != KindPad {
+			r.last = before
 			r.held++
 			from := at + wordSize
 			return r.data[from : from+int(n) : from+int(n)], kind, true, nil

@@ -1,0 +1,11 @@
+//go:build linux
+
+package shmconn_test
+
+import (
+	"testing"
+
+	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+)
+
+func TestMain(m *testing.M) { fdtest.Main(m) }
