@@ -12,8 +12,9 @@ import (
 const (
 	// DefaultCapacity is how many bytes a ring holds.
 	DefaultCapacity = 512 << 10
-	// MinCapacity and MaxCapacity are the bounds of Config.Capacity.
+	// MinCapacity is the smallest Config.Capacity.
 	MinCapacity = 4 << 10
+	// MaxCapacity is the largest Config.Capacity.
 	MaxCapacity = ring.MaxCapacity
 	// DefaultMaxCapacity is how large a ring a peer may bring.
 	DefaultMaxCapacity = 64 << 20

@@ -17,9 +17,12 @@ import (
 
 const late = "the handshake comes first"
 
+// suiteCapacity is less than the default, because the suite makes thousands of connections.
+const suiteCapacity = 64 << 10
+
 // TestConnections runs the suite of all stream transports.
 func TestConnections(t *testing.T) {
-	runSuite(t, shmconn.Config{}, stuck)
+	runSuite(t, shmconn.Config{Capacity: suiteCapacity}, stuck)
 }
 
 // TestConnectionsSmall runs it over the smallest rings there are.
@@ -29,7 +32,7 @@ func TestConnectionsSmall(t *testing.T) {
 
 // TestConnectionsSpinning runs it with ends that look for more before they sleep.
 func TestConnectionsSpinning(t *testing.T) {
-	runSuite(t, shmconn.Config{Spin: 20 * time.Microsecond}, stuck)
+	runSuite(t, shmconn.Config{Capacity: suiteCapacity, Spin: 20 * time.Microsecond}, stuck)
 }
 
 func runSuite(t *testing.T, config shmconn.Config, stuck func(testing.TB, time.Duration) connection.Dialer) {
@@ -52,14 +55,10 @@ func listening(config shmconn.Config) func(testing.TB, connection.Loop, connecti
 		if err != nil {
 			tb.Fatal(err)
 		}
-		capacity := config.Capacity
-		if capacity == 0 {
-			capacity = shmconn.DefaultCapacity
-		}
 		return conntest.Endpoint{
 			Listener: l,
 			Dialer:   shmconn.Dialer{Path: path, Ring: config},
-			Peer:     func() (net.Conn, error) { return connect(path, capacity) },
+			Peer:     func() (net.Conn, error) { return connect(path, config.Capacity) },
 		}
 	}
 }

@@ -113,19 +113,26 @@ func (c *RecordConn) outcome(err error) error {
 // room looks whether there is room again.
 func (c *RecordConn) room() error {
 	t := c.transport
-	if t.writable() != nil { // there will never be: the handler learns it when it tries
-		c.state &^= lacking | stuck
-		return nil
-	}
-	t.out.Waited()
-	room, err := t.out.Wait()
-	if err != nil {
-		return t.wrap("write", t.fail(err))
-	}
-	if !room {
-		return nil
-	}
 	was := c.state
+	switch {
+	case t.writable() != nil: // there will never be: the handler learns it by reading, or when it tries
+		if was&eof == 0 || t.ended {
+			was &^= lacking
+		}
+	case t.gone:
+		if was&paused != 0 { // what is written goes nowhere, and only because there is something to read
+			return nil
+		}
+	default:
+		t.out.Waited()
+		room, err := t.out.Wait()
+		if err != nil {
+			return t.wrap("write", t.fail(err))
+		}
+		if !room {
+			return nil
+		}
+	}
 	c.state &^= lacking | stuck
 	if h, ok := c.handler.(RoomHandler); ok && was&lacking != 0 {
 		return c.outcome(h.HandleRoom(c))
@@ -136,10 +143,13 @@ func (c *RecordConn) room() error {
 // ended tells of the end, if it has come.
 func (c *RecordConn) ended() error {
 	t := c.transport
-	switch err := t.state(); err { //nolint:errorlint // the sentinels themselves
-	case connection.ErrWouldBlock:
+	switch err := t.state(); {
+	case err == connection.ErrWouldBlock: //nolint:errorlint // the sentinel itself
 		return nil
-	case io.EOF:
+	case err == io.EOF: //nolint:errorlint // the sentinel itself
+		if c.state&paused != 0 {
+			return nil
+		}
 		if h, ok := c.handler.(RecordEOFHandler); ok {
 			c.state |= eof
 			return c.outcome(h.HandleEOF(c))
@@ -181,9 +191,16 @@ func (src *recordSource) HandleClose(h *communicator.Handle, cause error) {
 // reserve returns room for a record of n bytes, in the ring or in memory of its own.
 func (t *Transport) reserve(n int) ([]byte, error) {
 	t.large.discard()
+	t.void = nil
 	switch {
 	case n < 0 || n > t.peer.maxRecord:
 		return nil, ErrTooLong
+	case t.gone:
+		if t.lose(n + recordCost) {
+			return nil, ErrFull
+		}
+		t.void = make([]byte, n)
+		return t.void, nil
 	case n > t.out.Max():
 		return t.reserveLarge(n)
 	}
@@ -199,7 +216,12 @@ func (t *Transport) reserve(n int) ([]byte, error) {
 
 // commit ends the record that was reserved.
 func (t *Transport) commit(n int) error {
-	if t.large.room != nil {
+	if t.void != nil {
+		if n < 0 || n > len(t.void) {
+			return ErrNotReserved
+		}
+		t.void = nil
+	} else if t.large.room != nil {
 		if n < 0 || n > len(t.large.room) {
 			t.large.discard()
 			return ErrNotReserved

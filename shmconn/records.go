@@ -298,7 +298,8 @@ func (c *RecordConn) inUse() bool { return c.state&reserved != 0 || c.transport.
 //
 // The error is ErrFull when there is no room: HandleRoom is called when there is, unless RecordConfig.TryOnly is set.
 // It is ErrTooLong for a record that is longer than the peer takes; connection.ErrClosed after Close, CloseWrite, Abort
-// or a failure; EPIPE when the peer has gone; and for memory of its own whatever making that says.
+// or a failure; EPIPE when the peer has gone and nothing is left to read, until then what is written goes nowhere; and
+// for memory of its own whatever making that says.
 func (c *RecordConn) Reserve(n int) ([]byte, error) {
 	t := c.transport
 	switch {
@@ -349,7 +350,7 @@ func (c *RecordConn) awaitRoom() {
 	room, err := c.transport.out.Wait()
 	if err != nil {
 		c.fail(err)
-	} else if room {
+	} else if room || c.transport.gone {
 		c.handle.MarkReadable()
 	}
 }

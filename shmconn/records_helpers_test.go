@@ -227,14 +227,22 @@ func joinOn(t testing.TB, h *home, server, client shmconn.RecordHandler, o terms
 	return d
 }
 
-// kill lets the connection look to both sides as if the other process had died.
+// kill lets the connection look to the server as if the client's process had died. The client hears nothing of it.
 func (d *duo) kill() {
 	d.t.Helper()
 	d.on(func() {
+		d.client.Handle().SetEnabled(false)
 		if err := unix.Shutdown(d.client.Transport().Socket().FD(), unix.SHUT_RDWR); err != nil {
 			d.t.Error(err)
 		}
 	})
+}
+
+// bury closes the client of kill.
+func (d *duo) bury() {
+	d.t.Helper()
+	d.on(d.client.Close)
+	d.settle()
 }
 
 // ringPath is a path for a socket, in a folder of its own.

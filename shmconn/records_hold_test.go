@@ -135,6 +135,7 @@ func TestHeldAcrossClose(t *testing.T) {
 				d.kill()
 			}
 			d.until("the end", func() bool { return server.ended == 1 })
+			d.bury()
 			d.on(func() {
 				expectHeld(t, *held)
 				if n := mappings(t, "ring"); n == mapped {
@@ -154,6 +155,7 @@ func TestHeldReleasedInHandleClose(t *testing.T) {
 	d, _, _ := hold(t, &server)
 	d.kill()
 	d.until("the end", func() bool { return server.ended == 1 })
+	d.bury()
 	d.on(func() {
 		d.expectNoMapping()
 	})
@@ -219,6 +221,7 @@ func TestReservedAcrossClose(t *testing.T) {
 					})
 					d.kill()
 					d.until("the end", func() bool { return server.ended == 1 })
+					d.bury()
 					d.on(func() {
 						touch(t, room, true)
 						if releaseFirst {

@@ -28,6 +28,8 @@ type Transport struct {
 	large  large
 	spin   spin
 	stats  Stats
+	void   []byte // room for a record for a peer that has gone
+	lost   int    // bytes written to it since it last looked full
 	newest int    // length of the record that unread gives back, or none
 	looked uint64 // RecordsReceived when it last was about to sleep
 	err    error  // what has ended it
@@ -129,8 +131,7 @@ func (t *Transport) fail(err error) error {
 }
 
 func (t *Transport) wrap(op string, err error) error {
-	switch err { //nolint:errorlint // the sentinels themselves
-	case nil, connection.ErrWouldBlock, io.EOF:
+	if err == nil || err == connection.ErrWouldBlock || err == io.EOF { //nolint:errorlint // the sentinels themselves, on the way of every read
 		return err
 	}
 	return &net.OpError{Op: op, Net: network, Source: t.LocalAddr(), Addr: t.RemoteAddr(), Err: err}
@@ -276,12 +277,21 @@ func (t *Transport) writable() error {
 	switch {
 	case t.err != nil:
 		return t.err
-	case t.ended || t.gone && !t.left():
+	case t.ended || t.gone && !t.left(): // what it has sent is read first, and its end is told then
 		return syscall.EPIPE
-	case t.gone: // what it has sent is read first, and its end is told then
-		t.out.Drop()
 	}
 	return nil
+}
+
+// lose takes what is written to a peer that has gone, for nobody: not even into the ring, from which the peer may still
+// be reading what it holds. After a ring's worth it pretends once to be full, so that whoever writes on and on comes to read.
+func (t *Transport) lose(n int) (full bool) {
+	if t.lost > t.out.Capacity() {
+		t.lost = 0
+		return true
+	}
+	t.lost += n
+	return false
 }
 
 // left tells whether something that the peer has sent is not read yet.
@@ -292,6 +302,14 @@ func (t *Transport) left() bool { return len(t.rest) > 0 || t.in.Left() }
 func (t *Transport) Write(p []byte) (n int, err error) {
 	err = t.writable()
 	t.out.Waited()
+	if err == nil && t.gone {
+		if t.lose(len(p)) {
+			_ = sys.RingDoorbell(t.own.bell)
+			return 0, connection.ErrWouldBlock
+		}
+		t.stats.BytesSent += uint64(len(p))
+		return len(p), nil
+	}
 	for err == nil && n < len(p) {
 		var m int
 		m, err = t.out.Write(p[n:])

@@ -28,6 +28,7 @@ const patience = 20 * time.Second
 func TestService(t *testing.T) {
 	program := build(t)
 	t.Run("Commands", func(t *testing.T) { testCommands(t, program) })
+	t.Run("SharedMemory", func(t *testing.T) { testSharedMemory(t, program) })
 	t.Run("Ends", func(t *testing.T) { testEnds(t, program) })
 	t.Run("Refuses", func(t *testing.T) { testRefuses(t, program) })
 	t.Run("Log", func(t *testing.T) { testLog(t, program) })
@@ -53,9 +54,10 @@ type process struct {
 // begin runs the program on all transports, with further arguments, and waits until it listens.
 func begin(tb testing.TB, program string, args ...string) *process {
 	tb.Helper()
-	path := filepath.Join(tb.TempDir(), "s")
+	dir := tb.TempDir()
+	path, ring := filepath.Join(dir, "s"), filepath.Join(dir, "ring")
 	p := &process{tb: tb, addrs: map[string]string{}, log: &strings.Builder{}}
-	args = append([]string{"--name", "demo", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--unix", path}, args...)
+	args = append([]string{"--name", "demo", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--unix", path, "--shm", ring}, args...)
 	p.Cmd = exec.Command(program, args...)
 	p.Stderr = p.log
 	stdout, err := p.StdoutPipe()
@@ -70,7 +72,7 @@ func begin(tb testing.TB, program string, args ...string) *process {
 		_ = p.Wait()
 	})
 	lines := bufio.NewScanner(stdout)
-	want := 3
+	want := 4
 	if slices.Contains(args, "--log-rotate") {
 		want++
 	}
@@ -81,7 +83,7 @@ func begin(tb testing.TB, program string, args ...string) *process {
 		}
 		p.addrs[network] = addr
 	}
-	if len(p.addrs) < want || p.addrs["unix"] != path {
+	if len(p.addrs) < want || p.addrs["unix"] != path || p.addrs["shm"] != ring {
 		tb.Fatalf("it listens at %v", p.addrs)
 	}
 	return p
@@ -141,8 +143,10 @@ func (p *process) end() {
 		err := <-done
 		p.tb.Fatalf("it doesn't end: %v\n%s", err, p.log)
 	}
-	if _, err := os.Lstat(p.addrs["unix"]); err == nil {
-		p.tb.Error("the socket's file is still there")
+	for _, network := range []string{"unix", "shm"} {
+		if _, err := os.Lstat(p.addrs[network]); err == nil {
+			p.tb.Errorf("the socket's file of %s is still there", network)
+		}
 	}
 }
 
@@ -201,6 +205,31 @@ func testCommands(t *testing.T, program string) {
 	}
 }
 
+// testSharedMemory asks it through shared memory, as people do, and ends it so.
+func testSharedMemory(t *testing.T, program string) {
+	signal := filepath.Join(t.TempDir(), "ed-signal")
+	if out, err := exec.Command("go", "build", "-o", signal, "../../tools/ed-signal").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	p := begin(t, program)
+	for _, tt := range []struct{ ask, want string }{
+		{"--reply HELP", "/COMMANDS list=ALIVE,HELP,INVALID,LEAK,LOG_ROTATE,PING,QUITTING,READY,RESTART,SERVICE_UNAVAILABLE,STATUS,STOP,SUM,UNKNOWN\n"},
+		{"--value x --param x=" + strings.Repeat("9", 100_000) + " PING", strings.Repeat("9", 100_000) + "\n"},
+		{"--value sum --param a=1 --param b=2 SUM", "3\n"},
+		{"STOP", ""},
+	} {
+		args := append([]string{"--config=", "--type", "shm", "--host", p.addrs["shm"], "--timeout", patience.String()}, strings.Fields(tt.ask)...)
+		var stdout, stderr strings.Builder
+		cmd := exec.Command(signal, args...)
+		cmd.Env = append(os.Environ(), "ED_SIGNAL=")
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		if err := cmd.Run(); err != nil || !strings.HasSuffix(stdout.String(), tt.want) || stderr.Len() > 0 {
+			t.Errorf("%.60s: %v, printed %.200q, %q", tt.ask, err, stdout.String(), stderr.String())
+		}
+	}
+	p.end()
+}
+
 // testEnds ends it in each way that there is, while others are connected.
 func testEnds(t *testing.T, program string) {
 	for _, how := range []string{"STOP tcp", "STOP udp", "STOP unix", "SIGINT", "SIGTERM"} {
@@ -231,7 +260,7 @@ func testEnds(t *testing.T, program string) {
 func testRefuses(t *testing.T, program string) {
 	p := begin(t, program)
 	for _, args := range [][]string{
-		{"--tcp", p.addrs["tcp"]}, {"--udp", p.addrs["udp"]}, {"--unix", p.addrs["unix"]}, {"--tcp", "nonsense"}, {"--name", "not a name"},
+		{"--tcp", p.addrs["tcp"]}, {"--udp", p.addrs["udp"]}, {"--unix", p.addrs["unix"]}, {"--shm", p.addrs["shm"]}, {"--tcp", "nonsense"}, {"--name", "not a name"},
 		{"--log-file", filepath.Join(t.TempDir(), "no", "log")}, {"--log-rotate", "127.0.0.1:0"},
 		{"--log-file", os.DevNull, "--log-rotate", "nonsense"},
 	} {

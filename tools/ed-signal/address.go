@@ -42,7 +42,7 @@ func (o *options) parseHost(host string) (receiver.Target, error) {
 	target, err := receiver.Parse(o.network, host)
 	switch {
 	case errors.Is(err, receiver.ErrPath):
-		return target, fmt.Errorf("%q is not ADDR[:PORT]; a PATH or @NAME needs --type unix or unixgram", host)
+		return target, fmt.Errorf("%q is not ADDR[:PORT]; a PATH or @NAME needs --type unix, unixgram or shm", host)
 	case err != nil && strings.LastIndexByte(host, '@') > 0 && !(receiver.Target{Network: o.network}).Unix():
 		return target, fmt.Errorf("%q is neither ADDR[:PORT] nor FILE@NAME of a file that exists", host)
 	}

@@ -15,8 +15,8 @@ func TestAddresses(t *testing.T) {
 		"[::1]:1":    "[::1]:1",
 		"":           "!no address",
 		"127.0.0.1:": "!not a port",
-		"/run/x":     `!"/run/x" is not ADDR[:PORT]; a PATH or @NAME needs --type unix or unixgram`,
-		"@x":         `!"@x" is not ADDR[:PORT]; a PATH or @NAME needs --type unix or unixgram`,
+		"/run/x":     `!"/run/x" is not ADDR[:PORT]; a PATH or @NAME needs --type unix, unixgram or shm`,
+		"@x":         `!"@x" is not ADDR[:PORT]; a PATH or @NAME needs --type unix, unixgram or shm`,
 		"a@b":        `!"a@b" is neither ADDR[:PORT] nor FILE@NAME of a file that exists`,
 	} {
 		for _, network := range []string{receiver.UDP, receiver.TCP} {

@@ -119,12 +119,15 @@ func (s *signaller) dial(ctx context.Context, config *tls.Config) (net.Conn, err
 	return secure, nil
 }
 
-// otherType adds to the error for a Unix socket of the other type how to reach it.
+// otherType adds to the error for a Unix socket of another type how to reach it.
 func (s *signaller) otherType(err error) error {
-	if s.target.Network == receiver.Unixgram {
-		return fmt.Errorf("%w: it is no datagram socket: use --type unix", err)
+	switch s.target.Network {
+	case receiver.Unixgram:
+		return fmt.Errorf("%w: it is no datagram socket: use --type unix or shm", err)
+	case receiver.Shm:
+		return fmt.Errorf("%w: it is no ring: use --type unix or unixgram", err)
 	}
-	return fmt.Errorf("%w: it is no stream socket: use --type unixgram", err)
+	return fmt.Errorf("%w: it is no stream socket: use --type unixgram or shm", err)
 }
 
 // nobody is the error of --retry when its time is over. The refusal isn't wrapped: it is no reason for another try.

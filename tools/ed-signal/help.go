@@ -3,9 +3,9 @@ package main
 // help is what --help prints. It fits a screen of 24 lines with 80 columns.
 const help = `Usage: ed-signal [options] [[SERVER:]SERVICE/]COMMAND
 
-  -H, --host ADDR[:PORT]     where to, default 127.0.0.1:4041; for Unix sockets
+  -H, --host ADDR[:PORT]     where to, default 127.0.0.1:4041; for unix* and shm
                              PATH or @NAME; FILE@[SECTION::]NAME: as FILE says
-  -t, --type TYPE            udp (default), tcp, unix or unixgram
+  -t, --type TYPE            udp (default), tcp, unix, unixgram or shm
   -e, --encrypt[=no]         TLS, over tcp; --insecure takes any certificate
   --ca FILE                  trust it; --cert FILE, --key FILE: our certificate
   -m, --message MESSAGE      as the plain argument

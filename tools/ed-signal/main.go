@@ -7,15 +7,16 @@
 //	ed-signal --type tcp --host db1:4040 --expect USER store/FETCH_USER --param id=42
 //	ed-signal --type tcp --host 127.0.0.1:4040 --value text STATUS
 //	ed-signal --type tcp --encrypt --ca ca.pem --host db1:4040 --reply HELP
+//	ed-signal --type shm --host /run/demo.ring --reply HELP
 //
 // The manual page, doc/man/ed-signal.1, describes all options, the configuration file, and what differs from the tool of
 // the C++ library. In short:
 //
 // Over udp and unixgram the message is one datagram, of at most 1024 and 65536 bytes, and nothing is awaited without
-// --reply. Over tcp and unix it is a line, and ed-signal waits until the service hangs up or sends a line. With --reply
-// what comes is printed. INVALID, UNKNOWN and SERVICE_UNAVAILABLE are errors then, and so is silence; over a stream a
-// hang-up is not, unless --expect, --value or --json asks for a certain reply. --timeout, 5 seconds by default, holds
-// for all of it, and so long --retry waits for a service that doesn't listen yet.
+// --reply. Over tcp, unix and shm, which is shared memory, it is a line, and ed-signal waits until the service hangs up
+// or sends a line. With --reply what comes is printed. INVALID, UNKNOWN and SERVICE_UNAVAILABLE are errors then, and so
+// is silence; over a stream a hang-up is not, unless --expect, --value or --json asks for a certain reply. --timeout,
+// 5 seconds by default, holds for all of it, and so long --retry waits for a service that doesn't listen yet.
 //
 // The sender of the message is the service ed_signal on the server named like this host, as far as a host name can be
 // one: what follows the first dot is cut, and other characters than letters, digits and underscores become underscores.

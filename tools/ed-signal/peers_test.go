@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -38,9 +37,9 @@ type peer struct {
 func newPeer(network, dir string, b behaviour) (*peer, error) {
 	address := "127.0.0.1:0"
 	switch {
-	case strings.HasPrefix(network, "unix") && dir == "":
+	case network != receiver.UDP && network != receiver.TCP && dir == "":
 		address = "@ed-signal-test-" + rand.Text()
-	case strings.HasPrefix(network, "unix"):
+	case network != receiver.UDP && network != receiver.TCP:
 		address = filepath.Join(dir, "socket")
 	}
 	p := &peer{received: make(chan string, 100)}
@@ -52,6 +51,10 @@ func newPeer(network, dir string, b behaviour) (*peer, error) {
 		}
 		p.address = conn.LocalAddr().String()
 		p.serveDatagrams(conn, b)
+	case receiver.Shm:
+		if err := p.serveRings(address, b); err != nil {
+			return nil, err
+		}
 	default:
 		listener, err := net.Listen(network, address)
 		if err != nil {
@@ -164,7 +167,7 @@ func (p *peer) got() string { return <-p.received }
 func startPeer(tb testing.TB, network string, b behaviour) *peer {
 	tb.Helper()
 	dir := ""
-	if strings.HasPrefix(network, "unix") {
+	if network != receiver.UDP && network != receiver.TCP {
 		dir = tb.TempDir()
 	}
 	p, err := newPeer(network, dir, b)

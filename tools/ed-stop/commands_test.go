@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/receiver"
 	"github.com/eventdispatcher-go/eventdispatcher/tools/internal/tooltest"
 )
 
@@ -164,7 +165,7 @@ func listen(ts *testscript.TestScript, _ bool, args []string) {
 		v = worldOf(ts).victim(ts, args[3])
 	}
 	address := args[2]
-	if strings.HasPrefix(args[1], "unix") && !strings.HasPrefix(address, "@") {
+	if args[1] != receiver.UDP && args[1] != receiver.TCP && !strings.HasPrefix(address, "@") {
 		address = ts.MkAbs(address)
 	}
 	p, err := newPeer(args[1], address, v)

@@ -12,7 +12,7 @@ Stops processes: SIGINT, then SIGTERM, and returns when they are gone.
       --signal LIST       send these instead, such as TERM:5,QUIT:2
   -k, --kill              send SIGKILL at the end
   -M, --message ADDR      first send STOP to [udp:|tcp:]HOST[:PORT],
-                          unix:PATH or unixgram:PATH, and wait for --timeout
+                          {unix|unixgram|shm}:PATH, and wait for --timeout
       --secret-file FILE  the secret of a datagram (or in $ED_SIGNAL_SECRET)
   -n, --dry-run           print NAME PID COMMAND, and send nothing
   -h, --help; -V, --version

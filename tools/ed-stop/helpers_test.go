@@ -234,6 +234,9 @@ func newPeer(network, address string, v *running) (*peer, error) {
 			_ = v.cmd.Process.Signal(syscall.SIGUSR1)
 		}
 	}
+	if network == receiver.Shm {
+		return p, serveRing(p, address, take)
+	}
 	done := make(chan struct{})
 	if network == "tcp" || network == "unix" {
 		listener, err := net.Listen(network, address)

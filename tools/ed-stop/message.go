@@ -77,7 +77,7 @@ func (o *options) secret(tool *cli.Tool, target receiver.Target) (secret string,
 	return secret, nil
 }
 
-// parseTarget reads where a message is sent to: [udp:|tcp:]HOST[:PORT], unix:PATH or unixgram:PATH.
+// parseTarget reads where a message is sent to: [udp:|tcp:]HOST[:PORT], unix:PATH, unixgram:PATH or shm:PATH.
 func parseTarget(text string) (receiver.Target, error) {
 	network, address, _ := strings.Cut(text, ":")
 	if !slices.Contains(receiver.Networks(), network) {
@@ -85,7 +85,7 @@ func parseTarget(text string) (receiver.Target, error) {
 	}
 	target, err := receiver.Parse(network, address)
 	if errors.Is(err, receiver.ErrPath) {
-		err = fmt.Errorf("%w: write unix: or unixgram: in front of it", err)
+		err = fmt.Errorf("%w: write unix:, unixgram: or shm: in front of it", err)
 	}
 	return target, err
 }

@@ -26,6 +26,8 @@ func TestParseTarget(t *testing.T) {
 		"unix:/run/demo.sock":   {"unix", "/run/demo.sock"},
 		"unix:a:b":              {"unix", "a:b"},
 		"unixgram:@demo":        {"unixgram", "@demo"},
+		"shm:/run/demo.ring":    {"shm", "/run/demo.ring"},
+		"shm:@demo":             {"shm", "@demo"},
 		"unixgram:/run/d sock":  {"unixgram", "/run/d sock"},
 		"UNIX":                  {"udp", "UNIX:4041"},
 		"fe80::1%lo:1":          {"udp", "[fe80::1%lo:1]:4041"},
@@ -37,9 +39,9 @@ func TestParseTarget(t *testing.T) {
 			t.Errorf("%q: got %s, %v, want %s", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", ":", ":1", "udp:", "tcp", "tcp:", "unix:", "unixgram:", "a:0", "a:65536", "a:-1", "[]", "[]:1", ":[", "[[::1]]", "a:",
+	for _, text := range []string{"", ":", ":1", "udp:", "tcp", "tcp:", "unix:", "unixgram:", "shm", "shm:", "a:0", "a:65536", "a:-1", "[]", "[]:1", ":[", "[[::1]]", "a:",
 		"/run/demo.sock", "./x.sock", "udp:/run/demo.sock", "@abs", "x y:1:2", "x y:1", "tcp:[::1", "--dry-run", "-n",
-		"unix:/" + strings.Repeat("x", 200), "unixgram:@",
+		"unix:/" + strings.Repeat("x", 200), "unixgram:@", "shm:@",
 	} {
 		if got, err := parseTarget(text); err == nil {
 			t.Errorf("%q: got %s", text, got)

@@ -54,7 +54,7 @@ func newTool(env cli.Env) (*cli.Tool, *options) {
 	tool.Complete("service", units)
 	tool.Complete("", units)
 	tool.Complete("signal", cli.Completion{Words: signalNames()})
-	tool.Complete("message", cli.Completion{Words: []string{"udp:", "tcp:", "unix:", "unixgram:"}})
+	tool.Complete("message", cli.Completion{Words: []string{"udp:", "tcp:", "unix:", "unixgram:", "shm:"}})
 	tool.Complete("secret-file", cli.Completion{Files: true})
 	return tool, o
 }

@@ -41,8 +41,9 @@ import (
 const (
 	// HeaderSize is the size of the part of an area that has the counts: a page.
 	HeaderSize = 4096
-	// MinCapacity and MaxCapacity are the bounds of an area's data.
+	// MinCapacity is the least that an area's data may have.
 	MinCapacity = 64
+	// MaxCapacity is the most.
 	MaxCapacity = 1 << 30
 
 	wordSize = 8

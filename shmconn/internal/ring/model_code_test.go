@@ -21,6 +21,7 @@ type (
 
 		data                                  string
 		next, last, freed, seen, rung, sleeps uint64
+		held                                  int
 	}
 
 	modelWriter struct {
@@ -41,7 +42,7 @@ const (
 	copiedOut = "model_code_test.go"
 )
 
-func (r *modelReader) look() error {
+func (r *modelReader) Look() error {
 	published := r.published.Load()
 	if published%wordSize != 0 || published-r.freed > uint64(len(r.data)) || published-r.freed < r.seen-r.freed {
 		return &CorruptError{What: "published", Value: published, At: r.next}
@@ -50,11 +51,12 @@ func (r *modelReader) look() error {
 	return nil
 }
 
-func (r *modelReader) Release() { r.release(r.next) }
+func (r *modelReader) Release() { r.release(r.next, 0) }
 
-func (r *modelReader) ReleaseOthers() { r.release(r.last) }
+func (r *modelReader) ReleaseOthers() { r.release(r.last, min(r.held, 1)) }
 
-func (r *modelReader) release(to uint64) {
+func (r *modelReader) release(to uint64, held int) {
+	r.held = held
 	if r.freed != to {
 		r.freed = to
 		r.released.Store(to)
@@ -106,7 +108,7 @@ func (r *modelReader) Ended() (how uint64, err error) {
 	if how > EndReset {
 		return 0, &CorruptError{What: "ended", Value: how, At: r.next}
 	}
-	if err := r.look(); err != nil || r.next != r.seen {
+	if err := r.Look(); err != nil || r.next != r.seen {
 		return 0, err
 	}
 	return how, nil

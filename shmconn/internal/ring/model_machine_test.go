@@ -46,7 +46,7 @@ type history struct {
 type state struct {
 	memory [memorySize]uint8
 	bells  [2]bool  // rung, and its owner hasn't woken
-	rings  [2]uint8 // how many times each side has rung the other's
+	rung   [2]uint8 // the value of the other side's word for which each has rung last
 	doing  [2]operation
 	seen   [2]history
 	writer writerState // as of the beginning of its operation
@@ -69,6 +69,8 @@ type machine struct {
 	side     int
 	position int
 	acted    bool
+	saw      uint8  // the word that says whether the other side is to be woken, when it was loaded last
+	late     func() // what is to be done with the next access
 	broken   string // what must not be
 
 	w modelWriter
@@ -83,12 +85,16 @@ func (m *machine) again() (uint64, bool) {
 	h := &m.seen[m.side]
 	if m.position < int(h.n) {
 		m.position++
+		m.late = nil
 		return uint64(h.seen[m.position-1]), true
 	}
 	if m.acted || m.broken != "" {
 		panic(suspended{})
 	}
 	m.acted = true
+	if m.late != nil {
+		m.late()
+	}
 	return 0, false
 }
 
@@ -119,16 +125,24 @@ type word struct {
 
 // Load is a step.
 func (w word) Load() uint64 {
-	if value, ok := w.m.again(); ok {
-		return value
+	value, ok := w.m.again()
+	if !ok {
+		value = w.m.note(uint64(w.m.memory[w.at]))
 	}
-	return w.m.note(uint64(w.m.memory[w.at]))
+	if w.at == wakesAt[w.m.side] {
+		w.m.saw = uint8(value)
+	}
+	return value
 }
+
+// wakesAt is where each side looks whether the other is to be woken.
+var wakesAt = [2]uint8{writer: atAsleep, reader: atWaiting}
 
 // Store is a step.
 func (w word) Store(value uint64) {
 	if _, ok := w.m.again(); !ok {
-		w.m.memory[w.at] = uint8(w.m.note(value))
+		w.m.memory[w.at] = uint8(value)
+		w.m.note(0)
 	}
 }
 
@@ -138,55 +152,43 @@ const (
 	sizeBits  = 4
 )
 
-// put writes a record, in one step: that others see less than all of it matters only if it can be read already, which get
-// and intact notice.
+// put writes a record. It is part of the step before: the sooner, the worse for who still reads what was there.
 func (m *machine) put(position uint64, size int, number uint8) {
-	if _, ok := m.again(); ok {
-		return
-	}
-	at := int(position) % m.capacity / wordSize
+	at := atData + int(position)%m.capacity/wordSize
 	for i := range size / wordSize {
-		m.memory[atData+at+i] = number<<sizeBits | uint8(size/wordSize)
+		m.memory[at+i] = number<<sizeBits | uint8(size/wordSize)
 	}
-	m.note(0)
 }
 
-// get reads a record, in one step.
+// get reads a record. It is part of the step before; that the record stays until it is released is for intact.
 func (m *machine) get(position uint64) (size int, number uint8) {
-	head, ok := m.again()
-	if !ok {
-		head = m.note(uint64(m.memory[atData+int(position)%m.capacity/wordSize]))
-	}
-	return int(head) & (1<<sizeBits - 1) * wordSize, uint8(head >> sizeBits)
+	head := m.memory[atData+int(position)%m.capacity/wordSize]
+	return int(head) & (1<<sizeBits - 1) * wordSize, head >> sizeBits
 }
 
-// intact checks in one step that the records from number on, which were read and lie from one position to another, are
-// still there.
+// intact checks that the records from number on, which were read and lie from one position to another, are still there. It is
+// part of the next step, which gives their room back.
 func (m *machine) intact(from, to uint64, number uint8) {
-	if _, ok := m.again(); ok {
-		return
-	}
-	m.note(0)
-	for from != to {
-		head := m.memory[atData+int(from)%m.capacity/wordSize]
-		size := uint64(head&(1<<sizeBits-1)) * wordSize
-		if is := head >> sizeBits; is != padNumber {
-			if is != number {
-				m.breaks("record %d was overwritten while it was in use", number)
+	m.late = func() {
+		for from != to {
+			size, is := m.get(from)
+			if is != padNumber {
+				if is != number {
+					m.breaks("record %d was overwritten while it was in use", number)
+				}
+				number++
+			}
+			if size == 0 || uint64(size) > to-from {
+				m.breaks("a record was overwritten while it was in use")
 				return
 			}
-			number++
+			from += uint64(size)
 		}
-		if size == 0 || size > to-from {
-			m.breaks("a record was overwritten while it was in use")
-			return
-		}
-		from += size
 	}
 }
 
-// ring rings the other side's bell, in one step, and checks that it isn't rung more often than the other side has said
-// that it waits for it.
+// ring rings the other side's bell, in one step, and checks that this is done once at most for each time that the other
+// side has said that it is to be woken.
 func (m *machine) ring(wakes bool) {
 	if !wakes {
 		return
@@ -196,19 +198,38 @@ func (m *machine) ring(wakes bool) {
 	}
 	m.note(0)
 	m.bells[1-m.side] = true
-	m.rings[m.side]++
-	said := m.memory[atAsleep]
-	if m.side == reader {
-		said = m.memory[atWaiting]
+	if m.saw&1 == 0 || m.saw == m.rung[m.side] {
+		m.breaks("rings for %d, and has rung for %d", m.saw, m.rung[m.side])
 	}
-	if m.rings[m.side] > (said+1)/2 {
-		m.breaks("rings for the time %d, and the other side has slept %d times", m.rings[m.side], (said+1)/2)
+	m.rung[m.side] = m.saw
+}
+
+// forget makes states equal that differ only in how often a side has slept or waited: of these counts the code looks at
+// nothing but whether they are odd, and equal. It lowers all by as much, once what the side that looks at them is doing
+// depends on none of them.
+func (m *machine) forget() {
+	s := &m.state
+	if s.seen[writer].n == 0 {
+		lower(&s.memory[atAsleep], &s.reader.sleeps, &s.writer.rung, &s.rung[writer])
+	}
+	if s.seen[reader].n == 0 {
+		lower(&s.memory[atWaiting], &s.writer.waits, &s.reader.rung, &s.rung[reader])
+	}
+}
+
+// lower lowers what a side has said, what it knows to have said, and values of it that are remembered.
+func lower(said, known *uint8, remembered ...*uint8) {
+	by := min(*said, *known) &^ 1
+	*said -= by
+	*known -= by
+	for _, r := range remembered {
+		*r -= min(by, *r)
 	}
 }
 
 // step lets a side take a step of its operation.
 func (m *machine) step(side int) {
-	m.side, m.position, m.acted = side, 0, false
+	m.side, m.position, m.acted, m.late = side, 0, false, nil
 	defer func() {
 		if p := recover(); p != nil && p != (suspended{}) {
 			panic(p)
@@ -234,6 +255,7 @@ func explore(w world) (states int, broken string) {
 				m.load(side)
 				if m.step(side); m.broken == "" {
 					m.check()
+					m.forget()
 				}
 				if m.broken != "" {
 					nodes = append(nodes, node{m.state, int32(at), side, doing})

@@ -9,7 +9,7 @@ import (
 // world is what is to be explored.
 type world struct {
 	capacity int
-	sizes    []int // of the records, with their heads: multiples of 8, up to a quarter of the capacity
+	sizes    []int // of the records, with their heads: multiples of 8, so that half of the ring has room for any
 	try      int   // the size of a record that the writer tries while it waits for room; 0: it doesn't
 	drain    int   // after how many records the writer waits until all are read, by Lack; 0: never
 	stages   bool  // the writer may publish several records at once
@@ -19,20 +19,22 @@ type world struct {
 	code     code
 }
 
-// code is the code under test, in pieces that a mutant replaces.
+// code is the code under test, in the pieces that a mutant replaces.
 type code struct {
-	publish func(*modelWriter) bool
-	end     func(*modelWriter, uint64) bool
-	wait    func(*modelWriter) (bool, error)
-	waited  func(*modelWriter) // after a bell
+	publish func(*modelWriter) (ring bool)
+	end     func(*modelWriter, uint64) (ring bool)
+	wait    func(*modelWriter) (room bool, err error)
+	waited  func(*modelWriter) // what comes before wait when the bell has rung
 	release func(*modelReader)
-	// released is release and what follows: whether the writer's bell has to be rung.
-	released func(*code, *modelReader, bool) bool
-	wakes    func(*modelReader, bool) bool
+	// released is Release, and Wakes.
+	released func(c *code, r *modelReader, now bool) (ring bool)
+	wakes    func(r *modelReader, now bool) (ring bool)
 	awake    func(*modelReader)
-	sleep    func(*modelReader) bool
+	sleep    func(*modelReader) (more bool)
 	ended    func(*modelReader) (uint64, error)
-	stopping bool // what wakes is told when the reader is not going to read soon
+	// Whether Wakes is told so when the reader is not going to read soon: when it sleeps, when it stops, and when it
+	// releases records after it has stopped.
+	nowAsleep, nowStopping, nowStopped bool
 }
 
 var realCode = code{
@@ -46,7 +48,8 @@ var realCode = code{
 	awake:    (*modelReader).Awake,
 	sleep:    (*modelReader).Sleep,
 	ended:    (*modelReader).Ended,
-	stopping: true,
+
+	nowAsleep: true, nowStopping: true, nowStopped: true,
 }
 
 // operation is what a side does, or, between two operations, where it is.
@@ -97,7 +100,8 @@ type writerState struct {
 type readerState struct {
 	next, last, freed, seen, rung, sleeps uint8
 	number, held                          uint8 // how many records were read, and given back
-	none                                  bool  // Next has had no more
+	some                                  bool  // Next was called
+	none                                  bool  // it has had no more
 	rest                                  bool  // the last record is still in use
 }
 
@@ -186,6 +190,9 @@ func (m *machine) readerChoices(s *state) (all []operation) {
 	case readerServing:
 		if !r.none {
 			all = append(all, taking)
+		}
+		if !r.some {
+			return all
 		}
 		if r.rest {
 			all = append(all, releasingOthers)
@@ -335,11 +342,11 @@ func (m *machine) runReader() (operation, error) {
 		return readerPending, nil
 	case serving:
 		c.awake(r)
-		if r.Left() {
-			s.none, s.rest = false, false
-			return readerServing, nil
+		if err := r.Look(); err != nil || r.seen == r.next {
+			return m.askEnd(err)
 		}
-		return m.askEnd()
+		s.some, s.none, s.rest = false, false, false
+		return readerServing, nil
 	case taking:
 		number, ok, err := m.next()
 		switch {
@@ -352,13 +359,14 @@ func (m *machine) runReader() (operation, error) {
 			s.number++
 			s.rest = true
 		}
+		s.some = true
 		return readerServing, err
 	case releasing:
 		return readerServed, m.release(false)
 	case releasingAsleep:
 		return readerBlocked, m.release(false)
 	case releasingStopped:
-		return readerStopped, m.release(c.stopping)
+		return readerStopped, m.release(c.nowStopped)
 	case releasingOthers:
 		m.intact(r.freed, r.last, s.held)
 		r.ReleaseOthers()
@@ -366,18 +374,18 @@ func (m *machine) runReader() (operation, error) {
 		s.held = s.number - 1
 		return readerPending, nil
 	case asking:
-		return m.askEnd()
+		return m.askEnd(nil)
 	case sleeping:
 		if r.More() {
 			return readerPending, nil
 		}
-		m.ring(c.wakes(r, c.stopping))
+		m.ring(c.wakes(r, c.nowAsleep))
 		if c.sleep(r) {
 			return readerPending, nil
 		}
 		return readerBlocked, nil
 	case stopping:
-		m.ring(c.wakes(r, c.stopping))
+		m.ring(c.wakes(r, c.nowStopping))
 		return readerStopped, nil
 	}
 	panic("the reader does what it can't")
@@ -392,7 +400,10 @@ func (m *machine) release(now bool) error {
 }
 
 // askEnd looks for the end.
-func (m *machine) askEnd() (operation, error) {
+func (m *machine) askEnd(err error) (operation, error) {
+	if err != nil {
+		return readerServed, err
+	}
 	how, err := m.code.ended(&m.r)
 	if err != nil || how == 0 {
 		m.state.reader.none = false // it isn't asked twice
@@ -409,7 +420,7 @@ func (m *machine) next() (number uint8, ok bool, err error) {
 	r := &m.r
 	for {
 		if r.next == r.seen {
-			if err := r.look(); err != nil || r.next == r.seen {
+			if err := r.Look(); err != nil || r.next == r.seen {
 				return 0, false, err
 			}
 		}

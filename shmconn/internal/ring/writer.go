@@ -21,8 +21,6 @@ type Writer struct {
 	waits uint64         // waiting
 	kept  int            // what Reserve has promised; -1: nothing
 	want  int            // the room that the last Reserve or Write has lacked
-
-	dropped bool // nobody reads it any more
 }
 
 func newWriter(own, peer area) *Writer {
@@ -51,18 +49,11 @@ func (w *Writer) Released() (uint64, error) {
 // Lack says that it isn't room that is lacking but that the reader comes to a count.
 func (w *Writer) Lack(count uint64) { w.want = len(w.data) - int(w.next-count) }
 
-// Drop forgets what is in the ring. It is for when nobody reads it any more, so that there is always room.
-func (w *Writer) Drop() { w.freed, w.dropped = w.next, true }
-
 // Queued is how many bytes of the ring are in use, as far as this side has seen.
 func (w *Writer) Queued() int { return int(w.next - w.freed) }
 
 // look sees what the reader has given back.
 func (w *Writer) look() error {
-	if w.dropped {
-		w.freed = w.next
-		return nil
-	}
 	released := w.released.Load()
 	if released%wordSize != 0 || released-w.freed > w.shown-w.freed {
 		return &CorruptError{What: "released", Value: released, At: w.shown}

@@ -11,16 +11,17 @@ import (
 	"unicode"
 )
 
-// The networks, by their names of package net.
+// The networks, by their names of package net, and of package shmconn.
 const (
 	UDP      = "udp"
 	TCP      = "tcp"
 	Unix     = "unix"
 	Unixgram = "unixgram"
+	Shm      = "shm"
 )
 
 // Networks are all networks.
-func Networks() []string { return []string{UDP, TCP, Unix, Unixgram} }
+func Networks() []string { return []string{UDP, TCP, Unix, Unixgram, Shm} }
 
 // Where services listen if nothing else is said.
 const (
@@ -40,21 +41,21 @@ const (
 
 // ErrPath is the error of Parse for the path of a Unix socket, or the name of an abstract one, where the network is
 // another.
-var ErrPath = errors.New("a path or @NAME is for unix and unixgram")
+var ErrPath = errors.New("a path or @NAME is for unix, unixgram and shm")
 
 // Target is where a message goes.
 type Target struct {
 	Network string // of Networks
 	Address string // as package net wants it: HOST:PORT, PATH or @NAME
-	Host    string // that of HOST:PORT, without brackets; "" for Unix sockets
+	Host    string // that of HOST:PORT, without brackets; "" for a PATH or @NAME
 }
 
-// Parse reads an address: ADDR[:PORT], or for Unix sockets PATH, or @NAME in the abstract name space. An IPv6 address
-// may be in brackets or, without a port, as it is. A port may have a name of letters, digits and dashes; without one it
+// Parse reads an address: ADDR[:PORT], or for Unix sockets, and rings, which are found by one, PATH, or @NAME in the
+// abstract name space. An IPv6 address may be in brackets or, without a port, as it is. A port may have a name of letters, digits and dashes; without one it
 // is DefaultPort. Nothing is looked up.
 func Parse(network, text string) (Target, error) {
 	switch network {
-	case Unix, Unixgram:
+	case Unix, Unixgram, Shm:
 		return parsePath(network, text)
 	case UDP, TCP:
 	default:
@@ -129,8 +130,8 @@ func isPort(port string) bool {
 	return port[0] != '-' && strings.Trim(port, "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == ""
 }
 
-// Unix tells whether it is a Unix socket.
-func (t Target) Unix() bool { return t.Network == Unix || t.Network == Unixgram }
+// Unix tells whether the address is that of a Unix socket: a PATH or @NAME.
+func (t Target) Unix() bool { return t.Network == Unix || t.Network == Unixgram || t.Network == Shm }
 
 // Datagrams tells whether messages go as datagrams, not as lines of a stream.
 func (t Target) Datagrams() bool { return t.Network == UDP || t.Network == Unixgram }
@@ -152,9 +153,14 @@ func (t Target) CheckLength(length int) error {
 
 // Dial connects. For UDP, where a connection tells nothing of whether anybody is there, a name that has addresses of
 // both kinds is taken for its first IPv4 address: services listen there if nothing else is said, and localhost is often
-// ::1 as well. Dialer's Resolver looks names up. An error is of package net, and names the address.
+// ::1 as well. Dialer's Resolver looks names up. An error is of package net, and names the address. A ring is a stream
+// as that of a Unix socket, but the end of a service that was killed is an error there; it takes nothing from dialer.
 func (t Target) Dial(ctx context.Context, dialer net.Dialer) (net.Conn, error) {
-	if t.Network != UDP {
+	switch t.Network {
+	case UDP:
+	case Shm:
+		return dialRing(ctx, t.Address)
+	default:
 		return dialer.DialContext(ctx, t.Network, t.Address)
 	}
 	if _, err := netip.ParseAddr(t.Host); err == nil {

@@ -76,11 +76,11 @@ func TestParseErrors(t *testing.T) {
 		"[]":               "neither an address nor a name",
 		"[]:1":             "no address",
 		"[[::1]]":          "not ADDR[:PORT]",
-		"/run/x":           "a path or @NAME is for unix and unixgram",
-		"./x.sock":         "a path or @NAME is for unix and unixgram",
-		"x/y:1":            "a path or @NAME is for unix and unixgram",
-		"@abs":             "a path or @NAME is for unix and unixgram",
-		"@":                "a path or @NAME is for unix and unixgram",
+		"/run/x":           "a path or @NAME is for unix, unixgram and shm",
+		"./x.sock":         "a path or @NAME is for unix, unixgram and shm",
+		"x/y:1":            "a path or @NAME is for unix, unixgram and shm",
+		"@abs":             "a path or @NAME is for unix, unixgram and shm",
+		"@":                "a path or @NAME is for unix, unixgram and shm",
 	} {
 		for _, network := range []string{receiver.UDP, receiver.TCP} {
 			got, err := receiver.Parse(network, text)
@@ -101,7 +101,7 @@ func TestParseErrors(t *testing.T) {
 
 func TestParsePaths(t *testing.T) {
 	long := "/" + strings.Repeat("x", receiver.MaxPath-1)
-	for _, network := range []string{receiver.Unix, receiver.Unixgram} {
+	for _, network := range []string{receiver.Unix, receiver.Unixgram, receiver.Shm} {
 		for _, text := range []string{"/run/x", "x", "a:b", "a b", "127.0.0.1:1", "@x", "@/run/x@y", "\xff", long} {
 			got, err := receiver.Parse(network, text)
 			if want := (receiver.Target{Network: network, Address: text}); err != nil || got != want {
@@ -127,6 +127,7 @@ func TestTarget(t *testing.T) {
 		receiver.TCP:      {false, false, 0},
 		receiver.Unix:     {true, false, 0},
 		receiver.Unixgram: {true, true, receiver.MaxUnixgram},
+		receiver.Shm:      {true, false, 0},
 	} {
 		target := receiver.Target{Network: network, Address: "x"}
 		if target.Unix() != want.unix || target.Datagrams() != want.datagrams || target.String() != network+" x" {
@@ -140,7 +141,7 @@ func TestTarget(t *testing.T) {
 			t.Errorf("%s: %v", network, err)
 		}
 	}
-	if len(receiver.Networks()) != 4 {
+	if len(receiver.Networks()) != 5 {
 		t.Errorf("%q", receiver.Networks())
 	}
 	if receiver.MaxUDP != connection.DefaultMaxMessage || receiver.MaxUnixgram != connection.DefaultMaxUnixMessage {
@@ -317,5 +318,5 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// tcp db1:4041 <nil>
-	// "/run/demo.socket" is not ADDR[:PORT]: a path or @NAME is for unix and unixgram
+	// "/run/demo.socket" is not ADDR[:PORT]: a path or @NAME is for unix, unixgram and shm
 }

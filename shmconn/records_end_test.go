@@ -1,0 +1,572 @@
+//go:build linux
+
+package shmconn_test
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eventdispatcher-go/eventdispatcher/communicator"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn"
+)
+
+// expectEnd holds that an end was closed once, with that cause.
+func expectEnd(t testing.TB, name string, h *hooks, cause error) {
+	t.Helper()
+	if h.ended != 1 || !errors.Is(h.cause, cause) || cause == nil && h.cause != nil {
+		t.Errorf("the %s was closed %d times, by %v; want once, by %v", name, h.ended, h.cause, cause)
+	}
+	var op *net.OpError
+	if cause != nil && !errors.Is(cause, errOfTest) && (!errors.As(h.cause, &op) || op.Net != "shm") {
+		t.Errorf("the cause is no *net.OpError of a ring: %#v", h.cause)
+	}
+}
+
+// TestCloseDelivers: what was committed or staged before Close comes, and then the end, which is orderly for both.
+func TestCloseDelivers(t *testing.T) {
+	for name, n := range map[string]int{"short": 100, "long": 2 * tiny} {
+		for _, end := range []struct {
+			name  string
+			f     func(c *shmconn.RecordConn)
+			cause error
+		}{
+			{"Close", (*shmconn.RecordConn).Close, nil},
+			{"Abort", func(c *shmconn.RecordConn) { c.Abort(errOfTest) }, errOfTest},
+			{"Shutdown", func(c *shmconn.RecordConn) { c.Loop().Shutdown(looptest.Patience) }, nil},
+			{"Stop", func(c *shmconn.RecordConn) { c.Loop().Stop(nil) }, communicator.ErrClosed},
+		} {
+			t.Run(name+" "+end.name, func(t *testing.T) {
+				var server, client hooks
+				server.closed = func(*shmconn.RecordConn, error) {
+					expectRecords(t, server.got, text(n, "a"), text(n, "b"), text(n, "c"))
+				}
+				d := join(t, &server, &client, terms{apart: true})
+				d.on(func() {
+					must(t, d.client.Send([]byte(text(n, "a"))))
+					for _, letter := range []string{"b", "c"} {
+						room, err := d.client.Reserve(n)
+						must(t, err)
+						must(t, d.client.Stage(copy(room, text(n, letter))))
+					}
+					end.f(d.client)
+				})
+				d.there.until("the end", func() bool { return server.ended > 0 })
+				d.there.on(func() { expectEnd(t, "server", &server, nil) })
+				if d.home.stop(); client.ended != 1 || !errors.Is(client.cause, end.cause) {
+					t.Errorf("the client was closed %d times, by %v", client.ended, client.cause)
+				}
+			})
+		}
+	}
+}
+
+// TestCloseAtTheEndOfTheTurn: HandleClose is called after the callback that has closed, not within, and nothing comes in
+// between.
+func TestCloseAtTheEndOfTheTurn(t *testing.T) {
+	for name, end := range map[string]func(c *shmconn.RecordConn) error{
+		"Close": func(c *shmconn.RecordConn) error { c.Close(); return nil },
+		"Abort": func(c *shmconn.RecordConn) error { c.Abort(nil); return nil },
+		"error": func(*shmconn.RecordConn) error { return errOfTest },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inside, calls := false, 0
+			var server hooks
+			server.records = shmconn.RecordFunc(func(c *shmconn.RecordConn, _ []byte) error {
+				calls++
+				inside = true
+				defer func() { inside = false }()
+				return end(c)
+			}).HandleRecords
+			server.closed = func(*shmconn.RecordConn, error) {
+				if inside {
+					t.Error("HandleClose within another callback")
+				}
+			}
+			client := hooks{open: func(c *shmconn.RecordConn) error {
+				return errors.Join(c.Send([]byte("one")), c.Send([]byte("two")))
+			}}
+			d := join(t, &server, &client, terms{})
+			d.until("the end", func() bool { return server.ended > 0 && client.ended > 0 })
+			d.settle()
+			d.on(func() {
+				if calls != 1 || server.ended != 1 {
+					t.Errorf("%d records, closed %d times", calls, server.ended)
+				}
+				expectEnd(t, "client", &client, shmconn.ErrUnread) // the second was not read
+			})
+		})
+	}
+}
+
+// TestCloseWrite: the peer hears of the end when it has read all, and can still send; with a handler that has no ear for
+// it the connection closes.
+func TestCloseWrite(t *testing.T) {
+	t.Run("with HandleEOF", func(t *testing.T) {
+		var server lasting
+		server.eof = func(c *shmconn.RecordConn) error {
+			expectRecords(t, server.got, "a", "b")
+			return c.Send([]byte("late"))
+		}
+		var client hooks
+		d := join(t, &server, &client, terms{})
+		d.on(func() {
+			must(t, d.client.Send([]byte("a")))
+			room, err := d.client.Reserve(1)
+			must(t, err)
+			must(t, d.client.Stage(copy(room, "b")))
+			d.client.CloseWrite()
+			d.client.CloseWrite()
+		})
+		d.settle()
+		d.on(func() {
+			if server.eofs != 1 || server.ended+client.ended > 0 {
+				t.Errorf("HandleEOF %d times, closed: %d, %d", server.eofs, server.ended, client.ended)
+			}
+			must(t, d.server.Send([]byte("later")))
+		})
+		d.settle()
+		d.on(func() {
+			expectRecords(t, client.got, "late", "later")
+			d.server.Close()
+		})
+		d.settle()
+		d.on(func() {
+			expectEnd(t, "server", &server.hooks, nil)
+			expectEnd(t, "client", &client, nil)
+			if server.eofs != 1 {
+				t.Errorf("HandleEOF %d times", server.eofs)
+			}
+		})
+	})
+	t.Run("without", func(t *testing.T) {
+		var server, client hooks
+		d := join(t, &server, &client, terms{})
+		d.on(func() {
+			must(t, d.client.Send([]byte("a")))
+			d.client.CloseWrite()
+		})
+		d.settle()
+		d.on(func() {
+			expectRecords(t, server.got, "a")
+			expectEnd(t, "server", &server, nil)
+			expectEnd(t, "client", &client, nil)
+		})
+	})
+}
+
+// TestUnreadTold: a peer whose records were left unread learns of that, after what was sent to it.
+func TestUnreadTold(t *testing.T) {
+	for name, end := range map[string]func(c *shmconn.RecordConn){
+		"Abort": func(c *shmconn.RecordConn) { c.Abort(errOfTest) },
+		"Close": (*shmconn.RecordConn).Close,
+	} {
+		for _, read := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				server := hooks{records: nothing}
+				client := hooks{records: nothing}
+				d := join(t, &server, &client, terms{})
+				d.on(func() {
+					must(t, d.client.Send([]byte("to the server")))
+					must(t, d.server.Send([]byte("to the client")))
+				})
+				d.settle()
+				d.on(func() {
+					if read {
+						d.server.Next()
+					}
+					end(d.server)
+				})
+				d.settle()
+				d.on(func() {
+					if client.ended > 0 {
+						t.Errorf("closed by %v before all was read", client.cause)
+					}
+					client.records = nil
+					d.client.Resume()
+				})
+				d.settle()
+				d.on(func() {
+					expectRecords(t, client.got, "to the client")
+					if read {
+						expectEnd(t, "client", &client, nil)
+					} else {
+						expectEnd(t, "client", &client, shmconn.ErrUnread)
+						expectEnd(t, "client", &client, syscall.ECONNRESET)
+					}
+					d.server.Release()
+				})
+			})
+		}
+	}
+}
+
+// TestPeerDied: what was committed before comes whole, and then the typed error, once.
+func TestPeerDied(t *testing.T) {
+	for name, n := range map[string]int{"short": 100, "long": 2 * tiny} {
+		t.Run(name, func(t *testing.T) {
+			var server, client lasting
+			server.records = nothing
+			d := join(t, &server, &client, terms{})
+			d.on(func() {
+				for _, letter := range []string{"a", "b"} {
+					must(t, d.client.Send([]byte(text(n, letter))))
+				}
+				_, err := d.client.Reserve(n)
+				must(t, err) // and never ended
+			})
+			d.settle()
+			d.kill()
+			d.settle()
+			d.on(func() {
+				if server.ended > 0 {
+					t.Errorf("closed by %v before all was read", server.cause)
+				}
+				server.records = nil
+				d.server.Resume()
+			})
+			d.settle()
+			d.on(func() {
+				expectRecords(t, server.got, text(n, "a"), text(n, "b"))
+				expectEnd(t, "server", &server.hooks, shmconn.ErrPeerDied)
+				expectEnd(t, "server", &server.hooks, syscall.ECONNRESET)
+				if server.eofs > 0 {
+					t.Error("HandleEOF of what has not ended orderly")
+				}
+				d.client.Close() // which lets go of what was reserved
+			})
+		})
+	}
+}
+
+// TestPeerDiedWhileWaiting: an end that waits for room, in whatever way, hears that there will never be any.
+func TestPeerDiedWhileWaiting(t *testing.T) {
+	for name, test := range map[string]*struct {
+		server lasting
+		begin  func(d *duo) // on the loop
+		cause  error
+	}{
+		"for HandleRoom": {
+			begin: func(d *duo) { fill(t, d.server, 100) },
+			cause: shmconn.ErrPeerDied,
+		},
+		"paused": {
+			begin: func(d *duo) { d.server.Pause(); fill(t, d.server, 100) },
+			cause: shmconn.ErrPeerDied,
+		},
+		"after the end of the other side": {
+			server: lasting{hooks: hooks{room: func(c *shmconn.RecordConn) error { return c.Send(make([]byte, 100)) }}},
+			begin:  func(d *duo) { d.client.CloseWrite(); fill(t, d.server, 100) },
+			cause:  syscall.EPIPE,
+		},
+		"for the end of long records": {
+			begin: func(d *duo) { fill(t, d.server, 2*tiny) },
+			cause: shmconn.ErrPeerDied,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &test.server
+			client := &lasting{hooks: hooks{records: nothing}}
+			d := join(t, server, client, terms{})
+			d.on(func() { test.begin(d) })
+			d.settle()
+			d.on(func() {
+				if server.ended > 0 {
+					t.Errorf("closed before, by %v", server.cause)
+				}
+			})
+			d.kill()
+			d.settle()
+			d.on(func() { expectEnd(t, "server", &server.hooks, test.cause) })
+		})
+	}
+}
+
+// TestPeerDiedWhileFull: a handler that has returned ErrFull gets the rest of what its peer had sent, although its answers
+// go nowhere, and then the end.
+func TestPeerDiedWhileFull(t *testing.T) {
+	for name, n := range map[string]int{"short": 100, "long": 2 * tiny} {
+		t.Run(name, func(t *testing.T) {
+			taken, full := 0, false
+			var server hooks
+			server.records = shmconn.RecordFunc(func(c *shmconn.RecordConn, record []byte) error {
+				err := echo(c, record)
+				if errors.Is(err, shmconn.ErrFull) {
+					full = true
+				} else {
+					taken++
+				}
+				return err
+			}).HandleRecords
+			client := hooks{records: nothing}
+			sent := 0
+			client.room = func(c *shmconn.RecordConn) error { sent += fill(t, c, n); return nil }
+			d := join(t, &server, &client, terms{})
+			d.on(func() { sent += fill(t, d.client, n) })
+			d.until("a full ring", func() bool { return full })
+			d.settle()
+			d.kill()
+			d.until("the end", func() bool { return server.ended > 0 })
+			d.on(func() {
+				expectEnd(t, "server", &server, syscall.EPIPE) // of the last answer
+				if taken != sent {
+					t.Errorf("%d of %d records were taken", taken, sent)
+				}
+			})
+		})
+	}
+}
+
+// TestPauseResume: nothing comes while it is paused, not even the rest of a batch, and all of it afterwards. The peer's
+// orderly end goes unnoticed meanwhile.
+func TestPauseResume(t *testing.T) {
+	var server, client lasting
+	server.records = shmconn.RecordFunc(func(c *shmconn.RecordConn, record []byte) error {
+		if string(record) == "pause" {
+			c.Pause()
+		}
+		return server.keep(c, record)
+	}).HandleRecords
+	d := join(t, &server, &client, terms{})
+	send := func(records ...string) {
+		for _, record := range records {
+			must(t, d.client.Send([]byte(record)))
+		}
+	}
+	d.on(func() { send("a", "pause", "b", "c") })
+	d.settle()
+	d.on(func() {
+		expectRecords(t, server.got, "a", "pause")
+		send("pause", "d")
+		d.server.Resume()
+		d.server.Resume()
+	})
+	d.settle()
+	d.on(func() {
+		expectRecords(t, server.got, "a", "pause", "b", "c", "pause")
+		d.server.Resume()
+	})
+	d.settle()
+	d.on(func() {
+		expectRecords(t, server.got, "a", "pause", "b", "c", "pause", "d")
+		d.server.Pause()
+		d.client.Close()
+	})
+	d.settle()
+	d.on(func() {
+		if server.eofs+server.ended > 0 {
+			t.Error("the end was noticed while it was paused")
+		}
+		d.server.Resume()
+	})
+	d.settle()
+	d.on(func() {
+		if server.eofs != 1 || server.ended != 0 {
+			t.Errorf("HandleEOF %d times, closed %d times", server.eofs, server.ended)
+		}
+		d.server.Close()
+	})
+	d.settle()
+	d.on(func() { expectEnd(t, "server", &server.hooks, nil) })
+}
+
+// TestPausedSleeps: a connection that is paused costs nothing, though there is something to read or its peer has gone.
+func TestPausedSleeps(t *testing.T) {
+	for name, end := range map[string]func(d *duo){
+		"something to read": func(*duo) {},
+		"orderly end":       func(d *duo) { d.on(d.client.Close) },
+		"death":             func(d *duo) { d.kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := hooks{records: nothing}
+			var client hooks
+			d := join(t, &server, &client, terms{})
+			d.on(func() { fill(t, d.client, 100) })
+			d.settle()
+			end(d)
+			d.settle()
+			var before, after uint64
+			d.on(func() { before = d.Stats().Callbacks })
+			d.settle()
+			d.on(func() { after = d.Stats().Callbacks })
+			if after-before > 20 { // those of settle
+				t.Errorf("%d callbacks", after-before)
+			}
+		})
+	}
+}
+
+// TestDisabled: a source that is switched off gets nothing, and all when it is on again.
+func TestDisabled(t *testing.T) {
+	var server, client hooks
+	d := join(t, &server, &client, terms{})
+	d.on(func() {
+		d.server.Handle().SetEnabled(false)
+		must(t, d.client.Send([]byte("a")))
+	})
+	d.settle()
+	d.on(func() {
+		expectRecords(t, server.got)
+		d.server.Handle().SetEnabled(true)
+	})
+	d.settle()
+	d.on(func() {
+		expectRecords(t, server.got, "a")
+		d.server.Handle().SetPriority(-1)
+		must(t, d.client.Send([]byte("b")))
+	})
+	d.settle()
+	d.on(func() { expectRecords(t, server.got, "a", "b") })
+}
+
+// recordsOnly is a handler that has no ear for anything but records.
+type recordsOnly struct{ err error }
+
+func (m recordsOnly) HandleRecords(c *shmconn.RecordConn) error {
+	for _, ok := c.Next(); ok; _, ok = c.Next() {
+		continue
+	}
+	c.Release()
+	return m.err
+}
+
+// TestFailuresAreLogged: those of a handler without HandleClose, but not an orderly end; once a second at most for all
+// connections of one Serve.
+func TestFailuresAreLogged(t *testing.T) {
+	const text = "a connection failed"
+	for name, test := range map[string]struct {
+		err  error
+		logs int
+	}{"orderly": {nil, 0}, "failed": {errOfTest, 1}} {
+		t.Run(name, func(t *testing.T) {
+			h := newHome(t)
+			path := ringPath(t)
+			const count = 5
+			clients := make([]hooks, count)
+			h.on(func() {
+				_, err := shmconn.Listen(h.Communicator, path, shmconn.Records(recordsOnly{test.err}, shmconn.RecordConfig{Name: "the name"}), shmconn.ListenConfig{})
+				must(t, err)
+				for i := range clients {
+					clients[i].open = func(c *shmconn.RecordConn) error {
+						if test.err == nil {
+							defer c.Close()
+						}
+						return c.Send([]byte("a"))
+					}
+					_, err := shmconn.DialRecords(h.Communicator, shmconn.Dialer{Path: path}, &clients[i], shmconn.RecordConfig{})
+					must(t, err)
+				}
+			})
+			for i := range clients {
+				h.until("the end", func() bool { return clients[i].ended > 0 })
+			}
+			logs := h.log.Containing(text)
+			if len(logs) != test.logs {
+				t.Errorf("logged: %q", logs)
+			}
+			for _, log := range logs {
+				if !strings.Contains(log, errOfTest.Error()) || !strings.Contains(log, "the name") {
+					t.Errorf("logged: %q", log)
+				}
+			}
+		})
+	}
+}
+
+// TestWriteToTheDead: what is written to a peer that has died goes nowhere while something that it has sent is left to
+// read, so that this is read first, and whoever writes until it is full comes to that. What the peer still holds,
+// because it has only closed, stays what it is.
+func TestWriteToTheDead(t *testing.T) {
+	for name, n := range map[string]int{"short": 100, "a quarter": longest, "long": 2 * tiny} {
+		t.Run(name, func(t *testing.T) {
+			server := hooks{records: nothing}
+			pumping := func(c *shmconn.RecordConn) error {
+				for {
+					err := c.Send(make([]byte, n))
+					if errors.Is(err, shmconn.ErrFull) {
+						return nil
+					}
+					if err != nil {
+						return err
+					}
+				}
+			}
+			client := hooks{records: nothing}
+			d := join(t, &server, &client, terms{})
+			var held []byte
+			d.on(func() {
+				fill(t, d.client, 100)
+				must(t, d.server.Send([]byte(text(n, "h"))))
+				held, _ = d.client.Next()
+			})
+			d.settle()
+			d.kill()
+			d.settle()
+			d.on(func() {
+				server.room = pumping
+				for range 10 {
+					fill(t, d.server, n)
+				}
+				server.records = shmconn.RecordFunc(func(c *shmconn.RecordConn, record []byte) error {
+					return errors.Join(server.keep(c, record), pumping(c))
+				}).HandleRecords
+				d.server.Resume()
+			})
+			d.until("the end", func() bool { return server.ended > 0 })
+			d.on(func() {
+				if sent := int(d.client.Transport().Stats().RecordsSent); len(server.got) < sent-1 {
+					t.Errorf("%d of %d records have come", len(server.got), sent)
+				}
+				if string(held) != text(n, "h") {
+					t.Error("what the peer holds has changed")
+				}
+				d.client.Release()
+				if !errors.Is(server.cause, shmconn.ErrPeerDied) && !errors.Is(server.cause, syscall.EPIPE) {
+					t.Errorf("closed by %v", server.cause)
+				}
+			})
+		})
+	}
+}
+
+// TestIdleSleeps: two ends with nothing to say leave the loop asleep.
+func TestIdleSleeps(t *testing.T) {
+	var server, client hooks
+	d := join(t, &server, &client, terms{})
+	d.on(func() { must(t, d.client.Send([]byte("a"))) })
+	d.settle()
+	var before, after communicator.Stats
+	var slept shmconn.Stats
+	d.on(func() { before = d.Stats() })
+	woken := make(chan struct{})
+	d.on(func() {
+		_, err := d.Add(alarm{woken}, communicator.Options{Deadline: time.Now().Add(50 * time.Millisecond)})
+		must(t, err)
+	})
+	looptest.Await(t, woken, "the alarm")
+	d.on(func() {
+		after = d.Stats()
+		slept = d.server.Transport().Stats()
+	})
+	if turns := after.Turns - before.Turns; turns > 5 {
+		t.Errorf("%d turns", turns)
+	}
+	if slept.Sleeps == 0 {
+		t.Errorf("%+v", slept)
+	}
+}
+
+// alarm closes a channel when its deadline has come.
+type alarm struct{ c chan struct{} }
+
+func (alarm) FD() int { return communicator.NoFD }
+
+func (a alarm) HandleTimeout(h *communicator.Handle) error {
+	close(a.c)
+	h.Remove(nil)
+	return nil
+}
