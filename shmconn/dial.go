@@ -51,7 +51,11 @@ func (d Dialer) Dial(loop *communicator.Communicator, done func(connection.Trans
 				}
 				done(t, nil)
 			}
-			stop, err = begin(loop, h, communicator.Options{Name: name, Deadline: end, Want: communicator.Read, Priority: d.Priority})
+			var cancel func()
+			cancel, err = begin(loop, h, communicator.Options{Name: name, Deadline: end, Want: communicator.Read, Priority: d.Priority})
+			if err == nil {
+				stop = cancel
+			}
 		}
 		if err != nil {
 			done(nil, err)

@@ -21,7 +21,7 @@ import (
 // fault is what can be wrong with a peer's greeting.
 type fault struct {
 	name   string
-	spoil func(t *testing.T, g *greeting)
+	spoil  func(t *testing.T, g *greeting)
 	want   error            // errors.Is
 	also   func(error) bool // nil: nothing
 	reason wire.Reason      // that the peer gets to hear; 0: none

@@ -3,6 +3,7 @@
 package shmconn_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -123,20 +124,12 @@ func TestCapacities(t *testing.T) {
 		})
 		server, client := looptest.Await(t, accepted, "the server's end"), looptest.Await(t, dialled, "the client's end")
 		looptest.Do(t, loop, func() {
-			for i, c := range []*int{&test.server, &test.client} {
-				if *c == 0 {
-					*c = shmconn.DefaultCapacity
-				}
-				out, in := []*shmconn.Transport{server, client}[i].Capacity()
-				backIn, backOut := 0, 0
-				if i == 0 {
-					backIn, backOut = client.Capacity()
-				} else {
-					backIn, backOut = server.Capacity()
-				}
-				if out != *c || backOut != out || backIn != in {
-					t.Errorf("%+v: %d out and %d in, at the other side %d out and %d in", test, out, in, backIn, backOut)
-				}
+			there, back := cmp.Or(test.client, shmconn.DefaultCapacity), cmp.Or(test.server, shmconn.DefaultCapacity)
+			if out, in := server.Capacity(); out != back || in != there {
+				t.Errorf("%+v: the server has %d out and %d in", test, out, in)
+			}
+			if out, in := client.Capacity(); out != there || in != back {
+				t.Errorf("%+v: the client has %d out and %d in", test, out, in)
 			}
 			for _, end := range []struct{ from, to *shmconn.Transport }{{server, client}, {client, server}} {
 				text := make([]byte, 3<<20) // more than either has room for
@@ -182,7 +175,7 @@ func TestMaxCapacity(t *testing.T) {
 		taken           bool
 	}{
 		{tiny, tiny, true}, {tiny, 2 * tiny, false}, {2*tiny - 1, 2 * tiny, false}, {2*tiny - 1, tiny, true}, {1, tiny, false},
-		{-1, shmconn.DefaultMaxCapacity / 4, true}, {0, shmconn.DefaultMaxCapacity * 2, false},
+		{-1, shmconn.DefaultCapacity, true},
 	} {
 		loop, _ := runs(t)
 		path := listens(t, loop, shmconn.RecordFunc(echo), shmconn.ListenConfig{Ring: shmconn.Config{Capacity: tiny, MaxCapacity: test.limit}})

@@ -180,6 +180,7 @@ func (t *Transport) next() ([]byte, error) {
 	t.large.last = false
 	if kind != ring.KindData {
 		if record, err = t.takeLarge(record, kind); err != nil {
+			t.in.Unread() // nobody holds it
 			return nil, t.fail(err)
 		}
 	}

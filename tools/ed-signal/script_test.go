@@ -24,7 +24,8 @@ import (
 // testscript:
 //
 //	peer NAME TYPE [-hold] [-reset] [-cut] [-torn] [-deaf] [-abstract] [-greet] [-tls] [-mutual] [-misnamed] [-long N] [REPLY...]
-//	  starts a service, whose address is $NAME then; TYPE is one of --type, or unixpacket; REPLY has Go's escapes; -cut ends TLS without its alert, -torn in the middle of a record,
+//	  starts a service, whose address is $NAME then; TYPE is one of --type, or unixpacket; REPLY has Go's escapes;
+//	  -cut ends TLS without its alert, -torn in the middle of a record,
 //	  -greet sends the replies before it reads,
 //	  -mutual wants certificates of clients, -misnamed has one of another host, -long N adds a REPLY of N bytes
 //	received NAME TEXT

@@ -53,7 +53,11 @@ func (r *modelReader) Look() error {
 
 func (r *modelReader) Release() { r.release(r.next, 0) }
 
-func (r *modelReader) ReleaseOthers() { r.release(r.last, min(r.held, 1)) }
+func (r *modelReader) ReleaseOthers() {
+	if r.held > 0 {
+		r.release(r.last, 1)
+	}
+}
 
 func (r *modelReader) release(to uint64, held int) {
 	r.held = held

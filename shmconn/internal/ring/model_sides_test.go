@@ -130,6 +130,7 @@ func (m *machine) load(side int) {
 	s := m.state.reader
 	m.r.next, m.r.last, m.r.freed = uint64(s.next), uint64(s.last), uint64(s.freed)
 	m.r.seen, m.r.rung, m.r.sleeps = uint64(s.seen), uint64(s.rung), uint64(s.sleeps)
+	m.r.held = int(s.number - s.held)
 }
 
 func (m *machine) keep(side int) {

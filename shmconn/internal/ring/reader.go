@@ -89,8 +89,12 @@ func (r *Reader) Held() int { return r.held }
 // Release gives back the room of all that was read. Wakes tells whether the writer has to hear of it.
 func (r *Reader) Release() { r.release(r.next, 0) }
 
-// ReleaseOthers is Release of all but the last record, which is still in use.
-func (r *Reader) ReleaseOthers() { r.release(r.last, min(r.held, 1)) }
+// ReleaseOthers is Release of all but the last record, which is still in use. It is not for after Unread.
+func (r *Reader) ReleaseOthers() {
+	if r.held > 0 { // else last is older than what was released
+		r.release(r.last, 1)
+	}
+}
 
 func (r *Reader) release(to uint64, held int) {
 	r.held = held

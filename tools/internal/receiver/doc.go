@@ -8,5 +8,5 @@
 //
 // Errors have no name of a tool or an option in them: the tools put that in front.
 //
-// A service has its own configuration, and packages tcp, udp and unixsock.
+// A service has its own configuration, and packages tcp, udp, unixsock and shmconn.
 package receiver

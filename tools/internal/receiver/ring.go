@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// maxUnread is how many bytes wait for Read before no more are taken from the ring, and maxPiece how many are handed to
-	// the loop at once.
+	// maxUnread is how many bytes wait for Read before no more are taken from the ring, and maxPiece how many are handed
+	// to the loop at once.
 	maxUnread = 64 << 10
 	maxPiece  = 64 << 10
 	// longDial is for a dial that only its context ends.

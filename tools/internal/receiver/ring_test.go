@@ -234,6 +234,41 @@ func TestRingWriters(t *testing.T) {
 	}
 }
 
+// TestRingBackPressure: what nobody reads is not taken from the ring.
+func TestRingBackPressure(t *testing.T) {
+	queued := make(chan int, 1)
+	config := connection.StreamConfig{HighWater: 2 * flood, MaxOutput: 4 * flood} // it reads whatever waits
+	conn := dialRing(t, serveRing(t, connection.Streams(flooder(queued), config)))
+	for range 2 * flood / (64 << 10) { // as often as it could take some of it
+		if _, err := conn.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if n := looptest.Await(t, queued, "the service"); n < flood/2 {
+			t.Fatalf("of %d bytes only %d still wait", flood, n)
+		}
+	}
+	if n, err := io.ReadFull(conn, make([]byte, flood)); err != nil {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+}
+
+const flood = 4 << 20
+
+// flooder sends much, and then tells for each byte that comes how much of it waits.
+type flooder chan<- int
+
+func (flooder) HandleOpen(s *connection.Stream) error {
+	_, err := s.Write(make([]byte, flood))
+	return err
+}
+
+func (f flooder) HandleData(s *connection.Stream, data []byte) (consumed int, err error) {
+	for range data {
+		f <- s.QueuedBytes()
+	}
+	return len(data), nil
+}
+
 // TestRingReset: a peer that closes without having read all is an error, but what it had sent is read first.
 func TestRingReset(t *testing.T) {
 	conn := dialRing(t, serveRing(t, shmconn.Records(leaver{}, shmconn.RecordConfig{})))

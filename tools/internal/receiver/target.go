@@ -51,8 +51,8 @@ type Target struct {
 }
 
 // Parse reads an address: ADDR[:PORT], or for Unix sockets, and rings, which are found by one, PATH, or @NAME in the
-// abstract name space. An IPv6 address may be in brackets or, without a port, as it is. A port may have a name of letters, digits and dashes; without one it
-// is DefaultPort. Nothing is looked up.
+// abstract name space. An IPv6 address may be in brackets or, without a port, as it is. A port may have a name of
+// letters, digits and dashes; without one it is DefaultPort. Nothing is looked up.
 func Parse(network, text string) (Target, error) {
 	switch network {
 	case Unix, Unixgram, Shm:

@@ -1,0 +1,6 @@
+//go:build linux && !race
+
+package shmconn_test
+
+// killRounds is how many processes each test kills.
+const killRounds = 50
