@@ -38,7 +38,7 @@ func TestConnectionsSpinning(t *testing.T) {
 func runSuite(t *testing.T, config shmconn.Config, stuck func(testing.TB, time.Duration) connection.Dialer) {
 	t.Helper()
 	conntest.Run(t, conntest.Env{
-		Listen: listening(config), Nowhere: nowhere, Stuck: stuck, Late: late, Sources: 2, Background: 1, Network: "shm",
+		Listen: listening(config), Nowhere: nowhere, Stuck: stuck, Late: late, Sources: 2, Background: 1,
 		Room: config.Capacity,
 	})
 }

@@ -3,6 +3,7 @@
 package shmconn
 
 import (
+	"errors"
 	"net"
 	"time"
 
@@ -42,6 +43,7 @@ func (d Dialer) Dial(loop *communicator.Communicator, done func(connection.Trans
 		Attempts: []connection.Attempt{connection.UnixPacketAttempt(d.Path, sys.AllowDescriptors)},
 		Timeout:  d.Timeout, Name: name, Priority: d.Priority,
 	}.Dial(loop, func(t connection.Transport, err error) {
+		err = d.dialError(err)
 		if err == nil {
 			h := &handshake{socket: t.(*connection.Socket), config: d.Ring}
 			h.done = func(t *Transport, err error) {
@@ -65,4 +67,17 @@ func (d Dialer) Dial(loop *communicator.Communicator, done func(connection.Trans
 		return nil, err
 	}
 	return func() { stop() }, nil
+}
+
+// dialError says of an error of the socket that it was the ring's.
+func (d Dialer) dialError(err error) error {
+	var socket *net.OpError
+	if !errors.As(err, &socket) {
+		return err
+	}
+	cause := socket.Err
+	if errors.Is(err, connection.ErrDialTimeout) {
+		cause = errors.Join(connection.ErrDialTimeout, cause)
+	}
+	return &net.OpError{Op: "dial", Net: network, Addr: Addr(d.Path), Err: cause}
 }

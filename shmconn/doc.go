@@ -24,8 +24,9 @@
 //
 // [RecordConn.Reserve] and [RecordConn.Commit] write without a copy, [RecordConn.Next] and [RecordConn.Release] read
 // without one, [RecordConn.Stage] collects many records for one look of the peer. A record that is longer than a
-// quarter of the ring has memory of its own, and keeps its place among the others. A stream has no such: what is long
-// goes through the ring in pieces.
+// quarter of the ring has memory of its own, and keeps its place among the others; that costs some ten times as much as in
+// the ring, so the [Config].Capacity of a connection that has many such should be four times as large as they are, and more. A
+// stream has no such: what is long goes through the ring in pieces.
 //
 // # A full ring
 //

@@ -39,7 +39,10 @@ func begin(loop connection.Loop, h *handshake, o communicator.Options) (cancel f
 		p, fds := h.own.hello()
 		err = h.send(p, fds)
 	}
-	h.failure = &net.OpError{Op: op, Net: network, Addr: addr(h.socket.RemoteAddr()), Source: addr(h.socket.LocalAddr())}
+	h.failure = &net.OpError{Op: op, Net: network, Addr: addr(h.socket.RemoteAddr())}
+	if h.accepted {
+		h.failure.Addr = addr(h.socket.LocalAddr()) // the peer has none
+	}
 	if err == nil {
 		h.handle, err = loop.Add(h, o)
 	}

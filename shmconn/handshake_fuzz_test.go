@@ -103,6 +103,7 @@ func expectTyped(t *testing.T, err error) {
 	}
 	for _, typed := range []error{
 		shmconn.ErrForeign, shmconn.ErrMemory, shmconn.ErrCapacity, shmconn.ErrCorrupt, shmconn.ErrPeerDied, shmconn.ErrUnread,
+		shmconn.ErrTooLong,
 		connection.ErrDescriptors, communicator.ErrClosed, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE,
 	} {
 		if errors.Is(err, typed) {

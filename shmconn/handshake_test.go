@@ -31,11 +31,7 @@ func (f *fault) check(t *testing.T, err error, op, path string) {
 	if !errors.As(err, &opError) || f.want != nil && !errors.Is(err, f.want) || f.also != nil && !f.also(err) {
 		t.Fatalf("the error is %v (%T), want a *net.OpError with %v", err, err, f.want)
 	}
-	address := opError.Addr
-	if op == "accept" {
-		address = opError.Source
-	}
-	if opError.Op != op || opError.Net != "shm" || address == nil || address.String() != path {
+	if opError.Op != op || opError.Net != "shm" || opError.Addr == nil || opError.Addr.String() != path {
 		t.Errorf("the error doesn't tell where it was: %v", err)
 	}
 }

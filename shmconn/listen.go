@@ -54,8 +54,16 @@ func Listen(loop *communicator.Communicator, path string, serve connection.Serve
 	if err != nil {
 		return nil, err
 	}
-	return connection.NewListener(loop, a, config.Filter.Serve(config.serve(serve)), config.Listener)
+	return connection.NewListener(loop, &acceptor{a, Addr(path)}, config.Filter.Serve(config.serve(serve)), config.Listener)
 }
+
+// acceptor has the address of a ring.
+type acceptor struct {
+	*unixsock.Acceptor
+	addr Addr
+}
+
+func (a *acceptor) Addr() net.Addr { return a.addr }
 
 // Addr is the path of a ring's socket as a net.Addr.
 type Addr string

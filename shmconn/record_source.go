@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"syscall"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
@@ -102,10 +103,17 @@ func (c *RecordConn) serve() error {
 	return c.outcome(err)
 }
 
-// outcome is what a method of the handler has returned. After an error its records are not in use any more.
+// outcome is what a method of the handler has returned. After an error its records are not in use any more. That nothing
+// could be written because the peer has died is told as its death.
 func (c *RecordConn) outcome(err error) error {
-	if err != nil {
-		c.state = c.state&^reserved | disowned
+	if err == nil {
+		return nil
+	}
+	c.state = c.state&^reserved | disowned
+	if t := c.transport; t.gone && errors.Is(err, syscall.EPIPE) {
+		if err := t.state(); err != connection.ErrWouldBlock && err != io.EOF { //nolint:errorlint // the sentinels themselves
+			return t.wrap("write", err)
+		}
 	}
 	return err
 }

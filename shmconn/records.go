@@ -31,7 +31,8 @@ type RecordOpenHandler interface {
 	HandleOpen(c *RecordConn) error
 }
 
-// RoomHandler is a RecordHandler that is told when there is room again after ErrFull. An error closes the connection.
+// RoomHandler is a RecordHandler that is told when there is room again after ErrFull, or in the turn after
+// RecordConn.WantRoom. An error closes the connection.
 type RoomHandler interface {
 	HandleRoom(c *RecordConn) error
 }
@@ -332,6 +333,19 @@ func (c *RecordConn) Reserve(n int) ([]byte, error) {
 		c.fail(t.err)
 	}
 	return nil, err
+}
+
+// WantRoom has HandleRoom called in the next turn, or when the connection stands: for a sender that has much to send, and
+// lets others have their turn in between. RecordConfig.TryOnly makes no difference.
+func (c *RecordConn) WantRoom() {
+	if !c.handle.Active() {
+		return
+	}
+	c.state |= lacking
+	if c.transport != nil {
+		c.transport.out.Satisfied()
+		c.handle.MarkReadable()
+	}
 }
 
 // lack has HandleRoom called when there is room.

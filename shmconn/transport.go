@@ -134,7 +134,11 @@ func (t *Transport) wrap(op string, err error) error {
 	if err == nil || err == connection.ErrWouldBlock || err == io.EOF { //nolint:errorlint // the sentinels themselves, on the way of every read
 		return err
 	}
-	return &net.OpError{Op: op, Net: network, Source: t.LocalAddr(), Addr: t.RemoteAddr(), Err: err}
+	failure := &net.OpError{Op: op, Net: network, Addr: t.RemoteAddr(), Err: err}
+	if failure.Addr == Addr("") { // the peer has none: it has dialled
+		failure.Addr = t.LocalAddr()
+	}
+	return failure
 }
 
 // Read reads what there is, up to len(p).

@@ -51,7 +51,7 @@ func ListenPackets(loop *communicator.Communicator, path string, h connection.Da
 // sockets themselves: each Read and Write of the transport that it accepts is one packet. It is for
 // connection.NewListener, and removes the file when it is closed. Of the config it uses Mode, Owner, Group, Backlog and
 // Descriptors, of which only counts whether a peer may send any. The errors are those of Listen, and it blocks as Listen does.
-func NewPacketAcceptor(path string, config ListenConfig) (connection.Acceptor, error) {
+func NewPacketAcceptor(path string, config ListenConfig) (*Acceptor, error) {
 	a, err := accept(sys.SeqPacket, path, config)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "unixpacket", Addr: &net.UnixAddr{Net: "unixpacket", Name: path}, Err: err}

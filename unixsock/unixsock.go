@@ -89,8 +89,8 @@ func Listen(loop *communicator.Communicator, path string, serve connection.Serve
 	return connection.NewListener(loop, a, config.Filter.Serve(serve), config.Listener)
 }
 
-// acceptor removes the socket's file at the end.
-type acceptor struct {
+// Acceptor accepts from a listening Unix socket, and removes its file when it is closed: a connection.Acceptor.
+type Acceptor struct {
 	*connection.SocketAcceptor
 	file *socketfile.File
 }
@@ -104,12 +104,12 @@ func refuse(fd, descriptors int) error {
 }
 
 // accept makes a listening socket of a kind.
-func accept(kind int, path string, config ListenConfig) (*acceptor, error) {
+func accept(kind int, path string, config ListenConfig) (*Acceptor, error) {
 	s, err := newSocket(kind)
 	if err != nil {
 		return nil, err
 	}
-	a := &acceptor{}
+	a := &Acceptor{}
 	if a.SocketAcceptor, err = connection.NewSocketAcceptor(s.fd); err != nil {
 		return nil, err
 	}
@@ -124,7 +124,8 @@ func accept(kind int, path string, config ListenConfig) (*acceptor, error) {
 	return a, nil
 }
 
-func (a *acceptor) Close() error {
+// Close closes the socket and removes its file.
+func (a *Acceptor) Close() error {
 	a.file.Remove()
 	return a.SocketAcceptor.Close()
 }

@@ -291,7 +291,7 @@ func testReset(t *testing.T, env Env) {
 	if !errors.As(cause, &opError) || !errors.Is(cause, syscall.ECONNRESET) {
 		t.Fatalf("ended with %v, want a *net.OpError with ECONNRESET", cause)
 	}
-	if opError.Op != "read" || opError.Net != env.network(r.Listener) {
+	if opError.Op != "read" || opError.Net != r.Listener.Addr().Network() {
 		t.Errorf("ended with the error of %s %s", opError.Op, opError.Net)
 	}
 }

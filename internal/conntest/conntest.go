@@ -43,8 +43,6 @@ type Env struct {
 	Sources int
 	// Background is how many of them are in the background, listed before the stream, with a priority of their own.
 	Background int
-	// Network is what the connections' errors call it, if that is another network than the listener's. Empty: it isn't.
-	Network string
 	// Room is how many bytes can be on their way to the peer, if so few that a loop is called again and again for a text.
 	// Zero: many.
 	Room int
@@ -65,14 +63,6 @@ type Endpoint struct {
 
 // sources is how many sources there are with that many streams and a listener.
 func (e *Env) sources(streams int) int { return 1 + streams*max(1, e.Sources) }
-
-// network is what the connections of a listener call their network.
-func (e *Env) network(l *connection.Listener) string {
-	if e.Network != "" {
-		return e.Network
-	}
-	return l.Addr().Network()
-}
 
 // runs tells whether a case is for that kind of transport.
 func (e *Env) runs(name string) bool {

@@ -47,8 +47,8 @@ func mustBeTyped(t *testing.T, err error) bool {
 	return err != nil
 }
 
-// FuzzReader is a peer that has written anything at all over its area, and goes on writing between the calls of a reader, which
-// returns records within the ring or says that it is corrupt.
+// FuzzReader is a peer that has written anything at all over its area, and goes on writing between the calls of a
+// reader, which returns records within the ring or says that it is corrupt.
 func FuzzReader(f *testing.F) {
 	honest := area(fuzzCapacity)
 	w, _, err := ring.New(honest, area(fuzzCapacity))
@@ -149,8 +149,8 @@ func mustLieWithin(t *testing.T, p, area []byte) {
 	}
 }
 
-// FuzzWriter is a peer that has any words in its header, and goes on changing them, while a writer writes: that stays within
-// its own area and comes back, or says that the ring is corrupt.
+// FuzzWriter is a peer that has any words in its header, and goes on changing them, while a writer writes: that stays
+// within its own area and comes back, or says that the ring is corrupt.
 func FuzzWriter(f *testing.F) {
 	f.Add([]byte{0, 20, 2, 10, 3, 0, 60, 2, 40, 3, 8, 72, 0, 60, 2, 60})
 	f.Add([]byte{1, 200, 3, 1, 100, 3, 8, 128, 1, 200, 5, 6, 9, 1, 3, 4, 1, 100})
@@ -163,7 +163,6 @@ func FuzzWriter(f *testing.F) {
 			t.Fatal(err)
 		}
 		p := bytes.Repeat([]byte("0123456789abcdef"), 64)
-		released := uint64(0)
 		in := input(calls)
 		for len(in) > 0 {
 			var err error
@@ -192,10 +191,9 @@ func FuzzWriter(f *testing.F) {
 			case 6:
 				_, err = w.Released()
 			case 7:
-				w.Lack(w.Position() - uint64(in.byte())/8*8%(uint64(w.Queued())+1))
+				w.Lack(w.Position() - uint64(in.byte())%uint64(w.Queued()+1)/8*8)
 			case 8:
-				released = in.word(w.Position() - uint64(w.Queued())/2)
-				peer.set(releasedAt, released)
+				peer.set(releasedAt, in.word(w.Position()-uint64(w.Queued())/2))
 			case 9:
 				peer.set(asleepAt, in.word(1))
 			}
@@ -208,4 +206,3 @@ func FuzzWriter(f *testing.F) {
 		}
 	})
 }
-

@@ -12,8 +12,9 @@ import (
 )
 
 // The model of model_machine_test.go runs the code below: that of Reader and Writer, word for word, which TestModelCode
-// holds. Only what the names stand for differs: a word is one of the model's memory, so that each Load and Store is a step
-// at which the other side may come in between; and the data is nothing but its length.
+// holds. Only what the names stand for differs: a word is one of the model's memory, so that each Load and Store is a
+// step, after which it can be the other side's turn; and the data is nothing but its length. Next, Reserve and Commit,
+// which work on the data, are mirrored by next and reserve of model_sides_test.go, line by line.
 type (
 	modelReader struct {
 		released, asleep          word

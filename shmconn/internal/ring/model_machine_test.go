@@ -6,13 +6,13 @@ import (
 )
 
 // The model enumerates all interleavings of a writer and a reader of one ring. Each of them goes on by operations
-// (model_sides_test.go), which are code without a loop; an operation goes on by steps, and a step is one access: a load
-// or a store of a word, a record written or read, a bell rung. After every step it can be the other side's turn. That
-// is all that can happen, as sync/atomic has one order for all accesses.
+// (model_sides_test.go), and an operation by steps: loads and stores of a word, and rings of a bell. After every step it
+// can be the other side's turn. That is all that can happen, as sync/atomic has one order for all accesses, and what
+// else an operation does nobody sees before its next step.
 //
-// What a side has done within its operation is a history of what its accesses have seen. To take one more step the
-// operation is run again from its beginning, its first accesses see what they saw before, the next one acts on the memory, and
-// the one behind that ends the run. So the code that is run is ordinary code, and a state is a small value.
+// What a side has done within its operation is a history of what its steps have seen. To take one more the
+// operation is run again from its beginning: its first steps see what they saw before, the next one acts on the memory,
+// and the one behind that ends the run. So what is run is ordinary code, and a state is a small value.
 
 // Where the words of the model's memory are: those of the headers that belong to the one ring, and its data, of which
 // a byte stands for 8.
@@ -166,8 +166,8 @@ func (m *machine) get(position uint64) (size int, number uint8) {
 	return int(head) & (1<<sizeBits - 1) * wordSize, head >> sizeBits
 }
 
-// intact checks that the records from number on, which were read and lie from one position to another, are still there. It is
-// part of the next step, which gives their room back.
+// intact checks that the records from number on, which were read and lie from one position to another, are still
+// there. It is part of the next step, which gives their room back.
 func (m *machine) intact(from, to uint64, number uint8) {
 	m.late = func() {
 		for from != to {
@@ -240,8 +240,8 @@ func (m *machine) step(side int) {
 	m.keep(side)
 }
 
-// explore goes through all states that can be reached, and returns how many there are, or what must not be and how it comes
-// to that.
+// explore goes through all states that can be reached, and returns how many there are, or what must not be and how it
+// comes to that.
 func explore(w world) (states int, broken string) {
 	m := newMachine(w)
 	nodes := []node{{state: m.state, from: -1}}
@@ -271,7 +271,7 @@ func explore(w world) (states int, broken string) {
 	return len(nodes), ""
 }
 
-// story tells how it came to the last of the nodes.
+// story tells how it came to the last of the nodes. Counts are as forget has left them.
 func story(nodes []node) string {
 	var steps []string
 	for at := len(nodes) - 1; at > 0; at = int(nodes[at].from) {

@@ -6,52 +6,6 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
 )
 
-// world is what is to be explored.
-type world struct {
-	capacity int
-	sizes    []int // of the records, with their heads: multiples of 8, so that half of the ring has room for any
-	try      int   // the size of a record that the writer tries while it waits for room; 0: it doesn't
-	drain    int   // after how many records the writer waits until all are read, by Lack; 0: never
-	stages   bool  // the writer may publish several records at once
-	stream   bool  // the writer is Transport.Write, which begins anew when its bell rings; else it is a RecordConn
-	stops    bool  // the reader may read no more, at any time
-	holds    bool  // the reader may sleep or stop before it has released all, and release later
-	code     code
-}
-
-// code is the code under test, in the pieces that a mutant replaces.
-type code struct {
-	publish func(*modelWriter) (ring bool)
-	end     func(*modelWriter, uint64) (ring bool)
-	wait    func(*modelWriter) (room bool, err error)
-	waited  func(*modelWriter) // what comes before wait when the bell has rung
-	release func(*modelReader)
-	// released is Release, and Wakes.
-	released func(c *code, r *modelReader, now bool) (ring bool)
-	wakes    func(r *modelReader, now bool) (ring bool)
-	awake    func(*modelReader)
-	sleep    func(*modelReader) (more bool)
-	ended    func(*modelReader) (uint64, error)
-	// Whether Wakes is told so when the reader is not going to read soon: when it sleeps, when it stops, and when it
-	// releases records after it has stopped.
-	nowAsleep, nowStopping, nowStopped bool
-}
-
-var realCode = code{
-	publish:  (*modelWriter).Publish,
-	end:      (*modelWriter).End,
-	wait:     (*modelWriter).Wait,
-	waited:   (*modelWriter).Waited,
-	release:  (*modelReader).Release,
-	released: func(c *code, r *modelReader, now bool) bool { c.release(r); return c.wakes(r, now) },
-	wakes:    (*modelReader).Wakes,
-	awake:    (*modelReader).Awake,
-	sleep:    (*modelReader).Sleep,
-	ended:    (*modelReader).Ended,
-
-	nowAsleep: true, nowStopping: true, nowStopped: true,
-}
-
 // operation is what a side does, or, between two operations, where it is.
 type operation uint8
 
@@ -88,7 +42,8 @@ const (
 )
 
 func (o operation) String() string {
-	return strings.Fields("- - - write stage publish try drain hear end - - - - - - wake serve next release others release release ended sleep stop")[o]
+	return strings.Fields("ready blocked gone write stage publish try drain hear end" +
+		" pending serving served blocked stopped finished wake serve next release others release release ended sleep stop")[o]
 }
 
 type writerState struct {
@@ -112,10 +67,12 @@ func newMachine(w world) *machine {
 	data := strings.Repeat("x", w.capacity)
 	at := func(at uint8) word { return word{m, at} }
 	m.w = modelWriter{
-		published: at(atPublished), waiting: at(atWaiting), ended: at(atEnded), released: at(atReleased), asleep: at(atAsleep), data: data,
+		published: at(atPublished), waiting: at(atWaiting), ended: at(atEnded),
+		released: at(atReleased), asleep: at(atAsleep), data: data,
 	}
 	m.r = modelReader{
-		published: at(atPublished), waiting: at(atWaiting), ended: at(atEnded), released: at(atReleased), asleep: at(atAsleep), data: data,
+		released: at(atReleased), asleep: at(atAsleep),
+		published: at(atPublished), waiting: at(atWaiting), ended: at(atEnded), data: data,
 	}
 	return m
 }
@@ -228,12 +185,11 @@ func (m *machine) readerChoices(s *state) (all []operation) {
 // run runs the operation of a side from its beginning, until it has ended or is suspended, and returns where it
 // has come to.
 func (m *machine) run(side int) operation {
-	next, err := operation(0), error(nil)
-	if side == writer {
-		next, err = m.runWriter()
-	} else {
-		next, err = m.runReader()
+	work := m.runWriter
+	if side == reader {
+		work = m.runReader
 	}
+	next, err := work()
 	if err != nil {
 		m.breaks("%v", err)
 	}

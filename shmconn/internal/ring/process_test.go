@@ -50,12 +50,13 @@ func TestProcesses(t *testing.T) {
 func beParent(t *testing.T, capacity, n int) {
 	var fds [4]int
 	var files []*os.File
-	for i, make := range []func() (int, error){
-		func() (int, error) { return sys.MemFD("child", ring.Size(capacity)) }, func() (int, error) { return sys.MemFD("parent", ring.Size(capacity)) },
+	for i, create := range []func() (int, error){
+		func() (int, error) { return sys.MemFD("child", ring.Size(capacity)) },
+		func() (int, error) { return sys.MemFD("parent", ring.Size(capacity)) },
 		sys.NewDoorbell, sys.NewDoorbell,
 	} {
 		var err error
-		if fds[i], err = make(); err != nil {
+		if fds[i], err = create(); err != nil {
 			t.Fatal(err)
 		}
 		file := os.NewFile(uintptr(fds[i]), "of the child")
