@@ -26,7 +26,7 @@ func childTest(t *testing.T, test, value string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.Background(), looptest.Patience)
 	t.Cleanup(cancel)
 	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+test+"$", "-test.count=1")
-	child.Env = append(os.Environ(), childVariable+"="+value)
+	child.Env = append(os.Environ(), childVariable+"="+value, "GORACE=atexit_sleep_ms=0") // else a second at its end
 	child.WaitDelay = time.Second
 	return child
 }
@@ -81,18 +81,6 @@ func block(t *testing.T, fd int) {
 // complete has the kernel add 1 to the count of an eventfd: io_submit(2) with IOCB_FLAG_RESFD.
 func complete(t *testing.T, eventfd int) {
 	t.Helper()
-	type iocb struct {
-		data      uint64
-		key, rw   uint32
-		opcode    uint16
-		priority  int16
-		fd        uint32
-		buf       uint64
-		n         uint64
-		offset    int64
-		reserved  uint64
-		flags, to uint32
-	}
 	var aio uintptr
 	if _, _, errno := unix.Syscall(unix.SYS_IO_SETUP, 1, uintptr(unsafe.Pointer(&aio)), 0); errno != 0 {
 		t.Skip(errno)
@@ -100,8 +88,10 @@ func complete(t *testing.T, eventfd int) {
 	defer func() { _, _, _ = unix.Syscall(unix.SYS_IO_DESTROY, aio, 0, 0) }()
 	zero := opened(t, "/dev/zero", unix.O_RDONLY)
 	b := make([]byte, 8)
-	const pread, resfd = 0, 1
-	op := &iocb{opcode: pread, fd: uint32(zero), buf: uint64(uintptr(unsafe.Pointer(&b[0]))), n: 8, flags: resfd, to: uint32(eventfd)}
+	// struct iocb of linux/aio_abi.h, in words: reading is the operation 0, and the flag 1 says that the eventfd is told.
+	op := &[8]uint64{
+		2: uint64(zero) << 32, 3: uint64(uintptr(unsafe.Pointer(&b[0]))), 4: uint64(len(b)), 7: 1 | uint64(eventfd)<<32,
+	}
 	if _, _, errno := unix.Syscall(unix.SYS_IO_SUBMIT, aio, 1, uintptr(unsafe.Pointer(&op))); errno != 0 {
 		t.Fatal(errno)
 	}
@@ -111,9 +101,6 @@ func complete(t *testing.T, eventfd int) {
 // waits in the kernel can't be stopped.
 func TestBellTricks(t *testing.T) {
 	for name := range bellTricks {
-		if name == "overflow" {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			if out, err := childTest(t, "TestChildRings", name).CombinedOutput(); err != nil {
 				t.Errorf("%v: %s", err, out)

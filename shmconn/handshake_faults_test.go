@@ -43,8 +43,8 @@ func packet(p []byte) func(*testing.T, *greeting) {
 }
 
 // replace puts another descriptor in the place of one.
-func replace(which int, make func(t *testing.T) int) func(*testing.T, *greeting) {
-	return func(t *testing.T, g *greeting) { g.fds[which] = make(t) }
+func replace(which int, other func(t *testing.T) int) func(*testing.T, *greeting) {
+	return func(t *testing.T, g *greeting) { g.fds[which] = other(t) }
 }
 
 func speaks(version uint16) func(error) bool {
@@ -109,7 +109,7 @@ func packetFaults() []fault {
 func descriptorFaults() (faults []fault) {
 	for _, kind := range []struct {
 		name string
-		make func(t *testing.T) int
+		open func(t *testing.T) int
 	}{
 		{"a pipe", func(t *testing.T) int { return pipeEnds(t)[1] }},
 		{"a socket", packetSocketOf},
@@ -132,16 +132,16 @@ func descriptorFaults() (faults []fault) {
 		{"the memory of a process", func(t *testing.T) int { return opened(t, "/proc/self/mem", unix.O_RDWR) }},
 	} {
 		faults = append(faults,
-			fault{"bell: " + kind.name, replace(bellFD, kind.make), shmconn.ErrForeign, nil, wire.BadHello},
-			fault{"memory: " + kind.name, replace(memoryFD, kind.make), shmconn.ErrMemory, nil, wire.BadMemory})
+			fault{"bell: " + kind.name, replace(bellFD, kind.open), shmconn.ErrForeign, nil, wire.BadHello},
+			fault{"memory: " + kind.name, replace(memoryFD, kind.open), shmconn.ErrMemory, nil, wire.BadMemory})
 	}
 	return append(faults, fault{"bell: memory", func(_ *testing.T, g *greeting) { g.fds[bellFD] = g.fds[memoryFD] }, shmconn.ErrForeign, nil, wire.BadHello})
 }
 
 // memoryFaults are what can be wrong with memory that is one.
 func memoryFaults() (faults []fault) {
-	add := func(name string, make func(t *testing.T) int) {
-		faults = append(faults, fault{name, replace(memoryFD, make), shmconn.ErrMemory, nil, wire.BadMemory})
+	add := func(name string, memory func(t *testing.T) int) {
+		faults = append(faults, fault{name, replace(memoryFD, memory), shmconn.ErrMemory, nil, wire.BadMemory})
 	}
 	size := ring.Size(faultCapacity)
 	for name, seals := range map[string]int{
@@ -162,6 +162,13 @@ func memoryFaults() (faults []fault) {
 	add("memory: lacks a page", func(t *testing.T) int {
 		fd := newMemory(t, size, 0)
 		punch(t, fd, ring.HeaderSize, 4096)
+		must(t, sys.Seal(fd, areaSeals))
+		return fd
+	})
+	add("memory: lacks a page, and has one behind its end", func(t *testing.T) int {
+		fd := newMemory(t, size, 0)
+		punch(t, fd, ring.HeaderSize, 4096)
+		must(t, unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, int64(size), 4096))
 		must(t, sys.Seal(fd, areaSeals))
 		return fd
 	})

@@ -79,6 +79,14 @@ func patient(tb testing.TB, fd int) {
 	}
 }
 
+// uninterrupted makes a call again that a signal has ended: those with a time limit don't go on by themselves.
+func uninterrupted(call func() error) (err error) {
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+		err = call()
+	}
+	return err
+}
+
 // rawDial connects to a path.
 func rawDial(tb testing.TB, path string) (fd int) {
 	tb.Helper()
@@ -93,7 +101,10 @@ func rawDial(tb testing.TB, path string) (fd int) {
 func rawAccept(tb testing.TB, listener int) (fd int) {
 	tb.Helper()
 	patient(tb, listener)
-	fd, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	err := uninterrupted(func() (err error) {
+		fd, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		return err
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -105,7 +116,11 @@ func rawAccept(tb testing.TB, listener int) (fd int) {
 // rawReceive waits for a packet, and the descriptors that come along. Without any it is io.EOF.
 func rawReceive(fd int) (p wire.Packet, fds []int, err error) {
 	b, control := make([]byte, wire.Size+1), make([]byte, 256)
-	n, controlled, _, _, err := unix.Recvmsg(fd, b, control, unix.MSG_CMSG_CLOEXEC)
+	var n, controlled int
+	err = uninterrupted(func() (err error) {
+		n, controlled, _, _, err = unix.Recvmsg(fd, b, control, unix.MSG_CMSG_CLOEXEC)
+		return err
+	})
 	if err != nil {
 		return p, nil, err
 	}

@@ -35,14 +35,15 @@ type otherProcess struct {
 // inherited is the descriptor that startOther gives to the process as shared.
 const inherited = 3
 
-// startOther starts a process that runs one test, with a variable of its environment set.
+// startOther starts a process that runs one test, with a variable of its environment set. Whoever waits for it limits its
+// time.
 func startOther(tb testing.TB, test, variable string, shared *sharedTally) *otherProcess {
 	tb.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &otherProcess{tb: tb, cmd: exec.Command(self, "-test.run=^"+test+"$", "-test.timeout="+looptest.Patience.String())}
+	p := &otherProcess{tb: tb, cmd: exec.Command(self, "-test.run=^"+test+"$", "-test.timeout=0")}
 	p.cmd.Env = append(os.Environ(), variable, "GORACE=atexit_sleep_ms=0")
 	p.cmd.ExtraFiles = []*os.File{shared.file}
 	p.cmd.Stderr = &p.stderr

@@ -123,6 +123,33 @@ func TestManyLongRecords(t *testing.T) {
 	}
 }
 
+// TestLongUnreadAndClosed: one that was given back, or hasn't been read, leaves nothing behind.
+func TestLongUnreadAndClosed(t *testing.T) {
+	for name, act := range map[string]func(c *shmconn.RecordConn){
+		"given back":         func(c *shmconn.RecordConn) { c.Next(); c.Unread() },
+		"given back, others": func(c *shmconn.RecordConn) { c.Next(); c.Next(); c.Unread(); c.Release() },
+		"not read":           func(*shmconn.RecordConn) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := hooks{records: nothing}
+			var client hooks
+			d := join(t, &server, &client, terms{})
+			d.on(func() {
+				for range 3 {
+					must(t, d.client.Send(make([]byte, 2*tiny)))
+				}
+			})
+			d.settle()
+			d.on(func() {
+				act(d.server)
+				d.server.Close()
+			})
+			d.until("the end", func() bool { return server.ended+client.ended == 2 })
+			d.on(d.expectNoMapping)
+		})
+	}
+}
+
 // TestLongAmongShort: long records keep their place among short ones, staged or not, also where the ring gets full.
 func TestLongAmongShort(t *testing.T) {
 	const count = 400

@@ -4,6 +4,7 @@ package shmconn_test
 
 import (
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -63,6 +64,28 @@ func TestCloseDelivers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestCloseEndsAtOnce: what was staged is there when Close returns, and that it was all: the process may end now.
+func TestCloseEndsAtOnce(t *testing.T) {
+	server := lasting{hooks: hooks{records: nothing}}
+	var client hooks
+	d := join(t, &server, &client, terms{})
+	d.on(func() {
+		room, err := d.client.Reserve(1)
+		must(t, err)
+		must(t, d.client.Stage(copy(room, "a")))
+		d.client.Close()
+		if record, ok := d.server.Next(); !ok || string(record) != "a" {
+			t.Errorf("the server has %q, %v", record, ok)
+		}
+		d.server.Release()
+		if _, err := d.server.Transport().Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // which is for streams
+			t.Errorf("the end is %v", err)
+		}
+	})
+	d.settle()
+	d.on(d.server.Close)
 }
 
 // TestCloseAtTheEndOfTheTurn: HandleClose is called after the callback that has closed, not within, and nothing comes in
@@ -312,7 +335,7 @@ func TestPeerDiedWhileFull(t *testing.T) {
 			d.kill()
 			d.until("the end", func() bool { return server.ended > 0 })
 			d.on(func() {
-				expectEnd(t, "server", &server, syscall.EPIPE) // of the last answer
+				expectEnd(t, "server", &server, shmconn.ErrPeerDied) // not EPIPE, though the last answer is told that
 				if taken != sent {
 					t.Errorf("%d of %d records were taken", taken, sent)
 				}
@@ -380,9 +403,13 @@ func TestPausedSleeps(t *testing.T) {
 		"something to read": func(*duo) {},
 		"orderly end":       func(d *duo) { d.on(d.client.Close) },
 		"death":             func(d *duo) { d.kill() },
+		"death of a slow reader": func(d *duo) {
+			d.on(func() { fill(t, d.server, 100) })
+			d.kill()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := hooks{records: nothing}
+			server := hooks{records: nothing, room: func(c *shmconn.RecordConn) error { fill(t, c, 100); return nil }}
 			var client hooks
 			d := join(t, &server, &client, terms{})
 			d.on(func() { fill(t, d.client, 100) })

@@ -25,13 +25,18 @@ func TestFairness(t *testing.T) {
 	const size = 8 << 10
 	const batch = communicator.BufferSize / size
 	waited, taken := 0, false
-	flood := hooks{records: shmconn.RecordFunc(func(*shmconn.RecordConn, []byte) error {
+	calls := 0
+	take := shmconn.RecordFunc(func(*shmconn.RecordConn, []byte) error {
 		if !taken {
 			waited++
 		}
 		work(200 * time.Microsecond)
 		return nil
-	}).HandleRecords}
+	})
+	flood := hooks{records: func(c *shmconn.RecordConn) error {
+		calls++
+		return take.HandleRecords(c)
+	}}
 	other := hooks{records: shmconn.RecordFunc(func(*shmconn.RecordConn, []byte) error {
 		taken = true
 		return nil
@@ -39,11 +44,12 @@ func TestFairness(t *testing.T) {
 	var silent hooks
 	d := join(t, &flood, &silent, terms{client: shmconn.Config{Capacity: 1 << 20}})
 	d2 := joinOn(t, d.home, &other, &silent, terms{})
+	n := 0
 	for range 5 {
 		d.settle()
 		d.on(func() {
-			waited, taken = 0, false
-			if n := fill(t, d.client, size); n < 5*batch {
+			waited, taken, calls = 0, false, 0
+			if n = fill(t, d.client, size); n < 5*batch {
 				t.Errorf("room for %d records", n)
 			}
 			must(t, d2.client.Send([]byte("now")))
@@ -56,6 +62,11 @@ func TestFairness(t *testing.T) {
 		})
 		d.until("the end of the flood", func() bool {
 			return d.server.Transport().Stats().RecordsReceived == d.client.Transport().Stats().RecordsSent
+		})
+		d.on(func() {
+			if calls > 2+n/(batch-1) {
+				t.Errorf("%d calls for %d records, though %d make a batch", calls, n, batch)
+			}
 		})
 	}
 }

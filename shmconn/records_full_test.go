@@ -69,6 +69,109 @@ func TestRoom(t *testing.T) {
 	}
 }
 
+// TestRoomBeforePause: a writer that waits hears of the room that there is when the reader has released a little, and
+// then stops reading.
+func TestRoomBeforePause(t *testing.T) {
+	for name, stop := range map[string]func(c *shmconn.RecordConn) error{
+		"by Pause":   nothing,
+		"by ErrFull": func(c *shmconn.RecordConn) error { fill(t, c, 100); return shmconn.ErrFull },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := hooks{records: nothing}
+			client := hooks{records: nothing}
+			d := join(t, &server, &client, terms{})
+			d.on(func() { fill(t, d.client, 100) })
+			d.settle()
+			d.on(func() {
+				server.records = func(c *shmconn.RecordConn) error {
+					c.Next()
+					c.Release()
+					server.records = stop
+					return stop(c)
+				}
+				d.server.Resume()
+			})
+			d.settle()
+			d.on(func() {
+				if client.rooms != 1 {
+					t.Errorf("HandleRoom %d times", client.rooms)
+				}
+				must(t, d.client.Send(make([]byte, 100)))
+			})
+		})
+	}
+}
+
+// TestWantRoom: HandleRoom is called in the next turn, once, with TryOnly and while it is paused, too; and while it is
+// dialling when the connection stands.
+func TestWantRoom(t *testing.T) {
+	for _, tryOnly := range []bool{false, true} {
+		var server, client hooks
+		turn, called := uint64(0), uint64(0)
+		client.room = func(c *shmconn.RecordConn) error { called = c.Loop().Stats().Turns; return nil }
+		d := join(t, &server, &client, terms{clientTerms: shmconn.RecordConfig{TryOnly: tryOnly}})
+		for round := range 3 {
+			d.on(func() {
+				turn = d.Stats().Turns
+				if round == 1 {
+					d.client.Pause()
+				}
+				d.client.WantRoom()
+				d.client.WantRoom()
+				if client.rooms != round {
+					t.Error("called at once")
+				}
+			})
+			d.settle()
+			d.on(func() {
+				if client.rooms != round+1 || called != turn+1 {
+					t.Errorf("HandleRoom %d times, %d turns later", client.rooms, called-turn)
+				}
+			})
+		}
+		d.on(func() { // a full ring makes no difference
+			fill(t, d.client, 100)
+			before := client.rooms
+			d.client.WantRoom()
+			d.AfterTurn(func() {
+				d.AfterTurn(func() {
+					if client.rooms != before+1 {
+						t.Errorf("HandleRoom %d times", client.rooms-before)
+					}
+				})
+			})
+		})
+		d.settle()
+		d.on(func() {
+			d.client.Close()
+			before := client.rooms
+			d.client.WantRoom()
+			d.AfterTurn(func() { d.AfterTurn(func() { must(t, client.cause) }) })
+			if client.rooms != before {
+				t.Error("called after Close")
+			}
+		})
+		d.settle()
+	}
+	h := newHome(t)
+	path := ringPath(t)
+	var server, client hooks
+	client.room = func(*shmconn.RecordConn) error {
+		if client.opens != 1 {
+			t.Error("HandleRoom before HandleOpen")
+		}
+		return nil
+	}
+	h.on(func() {
+		_, err := shmconn.Listen(h.Communicator, path, shmconn.Records(&server, shmconn.RecordConfig{}), shmconn.ListenConfig{})
+		must(t, err)
+		c, err := shmconn.DialRecords(h.Communicator, shmconn.Dialer{Path: path}, &client, shmconn.RecordConfig{TryOnly: true})
+		must(t, err)
+		c.WantRoom()
+	})
+	h.until("HandleRoom", func() bool { return client.rooms == 1 })
+}
+
 // TestTryOnly: nothing is waited for then.
 func TestTryOnly(t *testing.T) {
 	server := hooks{records: nothing}

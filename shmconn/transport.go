@@ -20,6 +20,7 @@ import (
 type Transport struct {
 	socket *connection.Socket
 	notice *communicator.Handle // of the socket; nil when the peer has gone
+	again  func()               // see Announce; nil while nobody has it
 	own    *side
 	peer   *side
 	out    *ring.Writer
@@ -86,7 +87,7 @@ func (n *notice) HandleRead(*communicator.Handle) error {
 	t := (*Transport)(n)
 	t.listen()
 	if t.err != nil || t.gone {
-		_ = sys.RingDoorbell(t.own.bell) // so that whoever has the transport hears of it, when its turn has come
+		t.announce()
 	}
 	return nil
 }
@@ -109,6 +110,18 @@ func (t *Transport) FD() int { return t.own.bell }
 
 // EdgeTriggered says that the bell is never read.
 func (t *Transport) EdgeTriggered() {}
+
+// Announce is told what to call, on the loop's goroutine, so that whoever has the transport looks at it in the next turn. The
+// bell isn't good enough for all: a peer that reads it, against the rules, silences it, and could then go unnoticed.
+func (t *Transport) Announce(again func()) { t.again = again }
+
+func (t *Transport) announce() {
+	if t.again != nil {
+		t.again()
+		return
+	}
+	_ = sys.RingDoorbell(t.own.bell)
+}
 
 // Stats returns the figures so far.
 func (t *Transport) Stats() Stats { return t.stats }
@@ -144,7 +157,7 @@ func (t *Transport) wrap(op string, err error) error {
 // Read reads what there is, up to len(p).
 func (t *Transport) Read(p []byte) (n int, err error) {
 	t.in.Awake()
-	for n < len(p) && err == nil {
+	for budget := len(p); n < len(p) && budget > 0 && err == nil; budget -= recordCost { // or empty records would have no end
 		if len(t.rest) == 0 {
 			if t.rest, err = t.next(); t.rest == nil {
 				break
@@ -309,7 +322,7 @@ func (t *Transport) Write(p []byte) (n int, err error) {
 	t.out.Waited()
 	if err == nil && t.gone {
 		if t.lose(len(p)) {
-			_ = sys.RingDoorbell(t.own.bell)
+			t.announce()
 			return 0, connection.ErrWouldBlock
 		}
 		t.stats.BytesSent += uint64(len(p))

@@ -245,7 +245,8 @@ func (m *machine) step(side int) {
 func explore(w world) (states int, broken string) {
 	m := newMachine(w)
 	nodes := []node{{state: m.state, from: -1}}
-	known := map[state]struct{}{m.state: {}}
+	known := make(map[state]struct{}, 1<<17)
+	known[m.state] = struct{}{}
 	for at := 0; at < len(nodes); at++ {
 		from := nodes[at].state
 		for side := range sideNames {

@@ -63,9 +63,9 @@ func beParent(t *testing.T, capacity, n int) {
 		t.Cleanup(func() { _ = file.Close() })
 		files = append(files, file)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestProcesses$", "-test.timeout=20s")
+	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestProcesses$", "-test.timeout=10s")
 	child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", childEnv, capacity, n),
 		"GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE")) // or each process of the race detector takes a second to end
 	child.ExtraFiles = files

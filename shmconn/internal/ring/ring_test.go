@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
@@ -176,12 +177,15 @@ func TestCommit(t *testing.T) {
 		reserve(n)
 		w.Commit(n, ring.KindData)
 	}
-	reserved, err := w.Reserve(0)
-	if reserved != nil || err != nil {
-		t.Errorf("room in a full ring: %d, %v", len(reserved), err)
+	if room, err := w.Reserve(0); room != nil || err != nil {
+		t.Errorf("room in a full ring: %d, %v", len(room), err)
 	}
-	mustBe(t, "Commit after a Reserve that found no room", w.Commit(0, ring.KindData), false)
 	r.Release()
+	reserve(8)
+	if room, err := w.Reserve(9); room != nil || err != nil {
+		t.Errorf("room for 9 bytes in a ring with 16: %d, %v", len(room), err)
+	}
+	mustBe(t, "Commit after a Reserve that found no room", w.Commit(8, ring.KindData), false)
 	if released, err := w.Released(); released != 16 || err != nil {
 		t.Errorf("Released: %d, %v", released, err)
 	}
@@ -253,7 +257,7 @@ func TestPadAlone(t *testing.T) {
 	for range 3 {
 		mustRead(t, r, "12345678", ring.KindData)
 	}
-	r.Release()
+	r.ReleaseOthers()
 	if room, err := w.Reserve(16); room == nil || err != nil { // 16 bytes are left, and it needs 24
 		t.Fatal(room, err)
 	}
@@ -264,6 +268,9 @@ func TestPadAlone(t *testing.T) {
 	if how, err := r.Ended(); how != 0 || err != nil {
 		t.Errorf("ended %d before the pad, %v", how, err)
 	}
+	mustReadNone(t, r)
+	r.Unread()
+	mustRead(t, r, "12345678", ring.KindData)
 	mustReadNone(t, r)
 	if how, err := r.Ended(); how != ring.EndOrderly || err != nil {
 		t.Errorf("ended %d, %v", how, err)
@@ -339,6 +346,12 @@ func TestWhoRings(t *testing.T) {
 	mustBe(t, "Wakes again", r.Wakes(true), false)
 	w.Waited()
 	wait(false) // nothing was given back
+	r.Unread()
+	mustBe(t, "Wakes with more than half of it unread", r.Wakes(false), false)
+	mustBe(t, "Wakes when nothing will be read soon", r.Wakes(true), true)
+	mustRead(t, r, "12345678", ring.KindData)
+	w.Waited()
+	wait(false)
 	mustBe(t, "Wakes for a new wait", r.Wakes(true), true)
 	r.Release()
 	mustBe(t, "Wakes again", r.Wakes(false), false)
@@ -354,9 +367,35 @@ func TestWhoRings(t *testing.T) {
 	mustReadNone(t, r)
 	mustBe(t, "Wakes", r.Wakes(false), true)
 	wait(true)
+
+	publish(false)
+	w.Lack(w.Position())
+	wait(false)
+	w.Satisfied()
+	wait(true)
 }
 
-// TestWriteSmall is Write where there is room for some of it.
+// TestWriteRest is Write that cuts a piece to the room there is.
+func TestWriteRest(t *testing.T) {
+	w, r := oneRing(t, 1024)
+	mustWrite(t, w, strings.Repeat("x", 120), ring.KindData) // takes 128 bytes
+	if n, err := w.Write(make([]byte, 2000)); n < 700 || err != nil {
+		t.Fatalf("Write: %d, %v", n, err)
+	}
+	mustBe(t, "Queued", w.Queued(), 1024)
+	w.Publish()
+	mustRead(t, r, strings.Repeat("x", 120), ring.KindData)
+	r.Release()
+	if n, err := w.Write(make([]byte, 2000)); n != 120 || err != nil {
+		t.Errorf("Write where 128 bytes are free: %d, %v", n, err)
+	}
+	mustBe(t, "Queued", w.Queued(), 1024)
+	if room, err := w.Wait(); room || err != nil {
+		t.Errorf("Wait: %v, %v", room, err)
+	}
+}
+
+// TestWriteSmall is Write of more than the ring holds.
 func TestWriteSmall(t *testing.T) {
 	for _, capacity := range []int{64, 128, 512, 4096} {
 		t.Run(fmt.Sprint(capacity), func(t *testing.T) {
@@ -381,7 +420,7 @@ func TestWriteSmall(t *testing.T) {
 						t.Fatalf("took %d bytes, and then: %v, %v", n, room, err)
 					}
 				}
-				if free := capacity - w.Queued(); len(rest) > 0 && free > capacity/2 {
+				if free := capacity - w.Queued(); len(rest) > 0 && free >= capacity/2 {
 					t.Errorf("%d bytes are free, and it waits for room", free)
 				}
 				w.Publish()

@@ -19,7 +19,7 @@ func pair(tb testing.TB, capacities [2]int) (sides [2]*peer) {
 	tb.Helper()
 	areas := [2][]byte{area(capacities[0]), area(capacities[1])}
 	bells := [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	tb.Cleanup(cancel)
 	for i := range sides {
 		w, r, err := ring.New(areas[i], areas[1-i])
