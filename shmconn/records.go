@@ -152,6 +152,7 @@ func newRecordConn(loop connection.Loop, t connection.Transport, h RecordHandler
 	if err := c.add(loop); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
+	ring.Announce(c.handle.MarkReadable)
 	c.opened()
 	return c, nil
 }
@@ -197,6 +198,7 @@ func (c *RecordConn) attach(t connection.Transport, err error) {
 		return
 	}
 	c.transport = ring
+	ring.Announce(c.handle.MarkReadable)
 	if err := c.handle.Rebind(); err != nil {
 		c.handle.Remove(err)
 		return
@@ -273,7 +275,7 @@ func (c *RecordConn) Release() {
 	switch {
 	case !t.closed:
 		t.giveBack()
-		t.wake(t.in.Wakes(false))
+		t.wake(t.in.Wakes(!c.reading())) // who has stopped reading would not come to ring for the rest
 	case t.pinned:
 		t.giveBack()
 		c.letGo()

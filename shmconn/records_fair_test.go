@@ -107,7 +107,7 @@ func TestUrgent(t *testing.T) {
 
 // TestHundreds: hundreds of connections on one loop each get what is theirs.
 func TestHundreds(t *testing.T) {
-	const count, records = 300, 20
+	const count, records = 200, 10
 	before := areas(t)
 	t.Cleanup(func() {
 		if now := areas(t); now != before {

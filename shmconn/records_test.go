@@ -87,14 +87,14 @@ func TestRecordsOrderAndWholeness(t *testing.T) {
 		stage bool
 		terms terms
 	}{
-		{"short", 20_000, 64, false, terms{}},
-		{"up to a quarter", 10_000, longest, false, terms{}},
-		{"staged", 20_000, longest, true, terms{}},
-		{"apart", 20_000, longest, false, terms{apart: true}},
-		{"apart, staged", 20_000, longest, true, terms{apart: true}},
-		{"apart, one ring larger", 20_000, longest, true, terms{apart: true, server: shmconn.Config{Capacity: 64 << 10}}},
-		{"with long ones", 1_000, 3 * tiny, false, terms{}},
-		{"apart, with long ones", 1_000, 3 * tiny, true, terms{apart: true}},
+		{"short", 10_000, 64, false, terms{}},
+		{"up to a quarter", 5_000, longest, false, terms{}},
+		{"staged", 10_000, longest, true, terms{}},
+		{"apart", 10_000, longest, false, terms{apart: true}},
+		{"apart, staged", 10_000, longest, true, terms{apart: true}},
+		{"apart, one ring larger", 10_000, longest, true, terms{apart: true, server: shmconn.Config{Capacity: 64 << 10}}},
+		{"with long ones", 500, 3 * tiny, false, terms{}},
+		{"apart, with long ones", 500, 3 * tiny, true, terms{apart: true}},
 		{"apart, spinning", 10_000, longest, false, terms{
 			apart: true, server: shmconn.Config{Spin: shmconn.MaxSpin}, client: shmconn.Config{Spin: shmconn.MaxSpin},
 		}},
