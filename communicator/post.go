@@ -184,7 +184,7 @@ func (c *Communicator) Stop(cause error) {
 	c.wake()
 }
 
-// Stopping tells whether Stop was called. It may be called from any goroutine.
+// Stopping tells whether Stop was called; a shutdown is told by ShuttingDown. It may be called from any goroutine.
 func (c *Communicator) Stopping() bool { return c.stopping.Load() }
 
 // OnLoop tells whether the caller is a callback of this loop; any goroutine may ask. It is for what would wait for

@@ -39,6 +39,10 @@ func (c *Communicator) Shutdown(limit time.Duration) {
 	}
 }
 
+// ShuttingDown tells whether Shutdown was called: for what would otherwise begin something new, such as another attempt
+// to connect. Only for use on the loop.
+func (c *Communicator) ShuttingDown() bool { return c.limit > 0 }
+
 // giveUp ends a shutdown that takes too long, and says who has held it up.
 func (c *Communicator) giveUp() {
 	const most = 3

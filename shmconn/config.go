@@ -15,7 +15,7 @@ const (
 	// MinCapacity is the smallest Config.Capacity.
 	MinCapacity = 4 << 10
 	// MaxCapacity is the largest Config.Capacity.
-	MaxCapacity = ring.MaxCapacity
+	MaxCapacity = 1 << 30
 	// DefaultMaxCapacity is how large a ring a peer may bring.
 	DefaultMaxCapacity = 64 << 20
 	// DefaultMaxRecord is how long a record of a peer may be.
@@ -32,7 +32,9 @@ const (
 // most.
 type Config struct {
 	// Capacity is how many bytes the ring to the peer holds: a power of two from MinCapacity to MaxCapacity. It is this
-	// process's memory. Records longer than a quarter of it get memory of their own. Zero: DefaultCapacity.
+	// process's memory, which is made at once, on the loop: allow a millisecond for each 4 MiB. Records longer than a
+	// quarter of it get memory of their own. A listener's ring is smaller for a peer that doesn't map as much. Zero:
+	// DefaultCapacity.
 	Capacity int
 	// MaxCapacity is how large the ring from the peer may be, which is the peer's memory. A larger one is refused with
 	// ErrCapacity. Zero: DefaultMaxCapacity.

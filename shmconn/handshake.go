@@ -35,9 +35,10 @@ func begin(loop connection.Loop, h *handshake, o communicator.Options) (cancel f
 	op := "dial"
 	if h.accepted {
 		op = "accept"
-	} else if h.own, err = newSide(h.config); err == nil {
-		p, fds := h.own.hello()
-		err = h.send(p, fds)
+	} else if h.own, err = newSide(); err == nil {
+		if err = h.own.makeArea(h.config.Capacity); err == nil {
+			err = h.greet()
+		}
 	}
 	h.failure = &net.OpError{Op: op, Net: network, Addr: addr(h.socket.RemoteAddr())}
 	if h.accepted {
@@ -54,6 +55,12 @@ func begin(loop connection.Loop, h *handshake, o communicator.Options) (cancel f
 		h.done = nil
 		h.handle.Remove(nil)
 	}, nil
+}
+
+// greet says what this side brings.
+func (h *handshake) greet() error {
+	p, fds := h.own.hello(h.config)
+	return h.send(p, fds)
 }
 
 func (h *handshake) send(p wire.Packet, fds []int) error {
@@ -91,12 +98,12 @@ func (h *handshake) answer(handle *communicator.Handle) (*Transport, error) {
 	if p.Kind != wire.Hello {
 		sys.Discard(fds)
 		if p.Kind == wire.Refusal {
-			return nil, &RefusedError{p.Reason.String()}
+			return nil, refusal(p)
 		}
 		return nil, fmt.Errorf("%w: a packet of kind %d is no greeting", ErrForeign, p.Kind)
 	}
 	if h.own == nil {
-		if h.own, err = newSide(h.config); err != nil {
+		if h.own, err = newSide(); err != nil {
 			sys.Discard(fds)
 			return nil, err
 		}
@@ -106,8 +113,9 @@ func (h *handshake) answer(handle *communicator.Handle) (*Transport, error) {
 		return nil, err
 	}
 	if h.accepted {
-		p, fds := h.own.hello()
-		err = h.send(p, fds)
+		if err = h.own.makeArea(fitting(h.config, p)); err == nil {
+			err = h.greet()
+		}
 	}
 	if err == nil {
 		err = h.own.forgetMemory()
@@ -140,6 +148,15 @@ func receive(fd int) (p wire.Packet, fds []int, err error) {
 	return p, room[:nfds], err
 }
 
+// refusal is what the peer has said against the connection.
+func refusal(p wire.Packet) error {
+	reason := p.Reason.String()
+	if p.Reason == wire.BadCapacity && p.Third > 0 {
+		reason += fmt.Sprintf(": %d bytes at most", p.Third)
+	}
+	return &RefusedError{reason}
+}
+
 // refuse tells the peer why there will be no connection, if it can hear it.
 func (h *handshake) refuse(err error) {
 	reason := wire.BadHello
@@ -157,7 +174,7 @@ func (h *handshake) refuse(err error) {
 	case sys.Exhausted(err), errors.Is(err, sys.ErrDescriptors), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOSPC):
 		reason = wire.NoResources
 	}
-	_ = h.send(wire.Packet{Kind: wire.Refusal, Reason: reason}, nil)
+	_ = h.send(wire.Packet{Kind: wire.Refusal, Reason: reason, Third: uint64(h.config.MaxCapacity)}, nil)
 }
 
 func (h *handshake) HandleTimeout(*communicator.Handle) error {

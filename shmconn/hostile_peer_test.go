@@ -205,7 +205,7 @@ func (in *intruder) number() uint64 {
 
 // attachment is a descriptor to send, and what its packet should say of its size.
 func (in *intruder) attachment() (fd int, size uint64) {
-	size = uint64(in.random.IntN(hostileRecord))
+	size = 1 + uint64(in.random.IntN(hostileRecord))
 	made := func(fd int, err error) int {
 		if err != nil {
 			panic(err)

@@ -63,7 +63,7 @@ func (t *Transport) listen() {
 		case err != nil:
 			err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 		case p.Kind == wire.Refusal:
-			err = &RefusedError{p.Reason.String()}
+			err = refusal(p)
 		case p.Kind != wire.Large || len(fds) != 1:
 			err = fmt.Errorf("%w: a packet of kind %d with %d descriptors", ErrCorrupt, p.Kind, len(fds))
 		case len(t.large.came) == MaxLarge:

@@ -25,31 +25,40 @@ const areaSeals = sys.SealShrink | sys.SealGrow | sys.SealFutureWrite | sys.Seal
 // The seals of a record's memory: nobody writes to it any more.
 const recordSeals = sys.SealShrink | sys.SealGrow | sys.SealWrite | sys.SealSeal
 
-// newSide makes what this side brings.
-func newSide(config Config) (*side, error) {
-	s := &side{memory: sys.NoFD, bell: sys.NoFD, maxRecord: config.MaxRecord}
-	size := ring.Size(config.Capacity)
+// newSide makes what this side brings, but for its area.
+func newSide() (*side, error) {
+	s := &side{memory: sys.NoFD}
 	var err error
-	if s.bell, err = sys.NewDoorbell(); err == nil {
-		s.memory, err = sys.MemFD("ring", size)
+	s.bell, err = sys.NewDoorbell()
+	return s, err
+}
+
+// makeArea makes the area of a side.
+func (s *side) makeArea(capacity int) (err error) {
+	size := ring.Size(capacity)
+	if s.memory, err = sys.MemFD("ring", size); err != nil {
+		return err
 	}
-	if err == nil {
-		s.area, err = sys.MapShared(s.memory, size, true)
+	if s.area, err = sys.MapShared(s.memory, size, true); err != nil {
+		return err
 	}
-	if err == nil {
-		err = sys.Seal(s.memory, areaSeals)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.close())
-	}
-	return s, nil
+	return sys.Seal(s.memory, areaSeals)
 }
 
 // hello is what this side says of itself, and the descriptors that go with it.
-func (s *side) hello() (wire.Packet, []int) {
+func (s *side) hello(config Config) (wire.Packet, []int) {
 	return wire.Packet{
-		Kind: wire.Hello, First: uint64(len(s.area) - ring.HeaderSize), Second: uint64(s.maxRecord),
+		Kind: wire.Hello, First: uint64(len(s.area) - ring.HeaderSize), Second: uint64(config.MaxRecord), Third: uint64(config.MaxCapacity),
 	}, []int{s.memory, s.bell}
+}
+
+// fitting is the capacity of this side's ring: no more than the peer maps.
+func fitting(config Config, peer wire.Packet) int {
+	capacity := config.Capacity
+	for peer.Third >= MinCapacity && uint64(capacity) > peer.Third {
+		capacity /= 2
+	}
+	return capacity
 }
 
 // peerSide takes what the peer brings, and owns the descriptors that have come, also after an error.

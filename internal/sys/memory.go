@@ -88,11 +88,11 @@ func MemoryOf(fd int) (m Memory, err error) {
 	return m, nil
 }
 
-// MapShared maps a file in memory; writable is for what this process writes, whose pages are mapped at once. A child
-// that is forked doesn't get the mapping.
+// MapShared maps a file in memory; writable is for what this process writes. A child that is forked doesn't get the
+// mapping.
 func MapShared(fd, size int, writable bool) ([]byte, error) {
 	if writable {
-		return mapFile(fd, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+		return mapFile(fd, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	}
 	return mapFile(fd, size, unix.PROT_READ, unix.MAP_SHARED)
 }

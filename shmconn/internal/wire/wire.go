@@ -9,7 +9,8 @@
 //	16  features  64 bits: of a Hello, what the sender understands beyond version 1; nothing yet
 //	24  first     64 bits: of a Hello the capacity of the sender's ring, of a Large its number
 //	32  second    64 bits: of a Hello the longest record that the sender takes, of a Large its length
-//	40  zero      24 bytes
+//	40  third     64 bits: of a Hello, and of a Refusal for BadCapacity, the largest ring that the sender maps; 0 is any
+//	48  zero      16 bytes
 //
 // The side that has connected sends its Hello, and the other answers with its own, or with a Refusal. With a Hello go
 // two descriptors: the sender's area and its bell. With a Large goes one: the memory that has the record. Magic,
@@ -91,6 +92,7 @@ type Packet struct {
 	Features uint64
 	First    uint64
 	Second   uint64
+	Third    uint64
 }
 
 // Append appends the packet's bytes.
@@ -102,7 +104,9 @@ func (p *Packet) Append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, p.Features)
 	b = binary.LittleEndian.AppendUint64(b, p.First)
 	b = binary.LittleEndian.AppendUint64(b, p.Second)
-	return append(b, make([]byte, Size-40)...)
+	b = binary.LittleEndian.AppendUint64(b, p.Third)
+	var zero [Size - 48]byte
+	return append(b, zero[:]...)
 }
 
 // Parse reads a packet. The error is ErrForeign or a *VersionError; a Refusal is read in any version.
@@ -122,5 +126,6 @@ func Parse(b []byte) (p Packet, err error) {
 	p.Features = binary.LittleEndian.Uint64(b[16:])
 	p.First = binary.LittleEndian.Uint64(b[24:])
 	p.Second = binary.LittleEndian.Uint64(b[32:])
+	p.Third = binary.LittleEndian.Uint64(b[40:])
 	return p, nil
 }
