@@ -370,7 +370,7 @@ func (i Interest) events() (events uint32) {
 		events |= sys.Exceptional
 	}
 	if i&EdgeTriggered != 0 {
-		events |= sys.EdgeTriggered
+		events |= sys.EdgeTriggered | sys.Readable | sys.Writable
 	}
 	return events
 }

@@ -4,6 +4,8 @@ package sys
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"syscall"
 	"unsafe"
 
@@ -94,7 +96,7 @@ func sendMsg(fd int, iov *unix.Iovec, a *Sockaddr, fds []int) (int, error) {
 // tells that a datagram was longer than p.
 //
 // When fds has no room for all of them, or the process can't open them, those that did come are
-// discarded, and the error is ErrDescriptors; the bytes are in p nevertheless. With nil for fds the
+// discarded, and the error is ErrDescriptors, in the second case EMFILE too; the bytes are in p nevertheless. With nil for fds the
 // kernel doesn't open them at all, and closes them in this call: see RefuseDescriptors.
 func RecvMsg(fd int, p []byte, a *Sockaddr, fds []int) (n, nfds int, cut bool, err error) {
 	var c control
@@ -127,7 +129,11 @@ func RecvMsg(fd int, p []byte, a *Sockaddr, fds []int) (n, nfds int, cut bool, e
 	}
 	var all [MaxDescriptors]int
 	nfds = c.collect(int(msg.Controllen), all[:])
-	if msg.Flags&unix.MSG_CTRUNC != 0 || nfds > len(fds) {
+	if msg.Flags&unix.MSG_CTRUNC != 0 {
+		Discard(all[:nfds])
+		return n, 0, cut, fmt.Errorf("%w: %w", ErrDescriptors, os.NewSyscallError("recvmsg", unix.EMFILE)) // there was room for all
+	}
+	if nfds > len(fds) {
 		Discard(all[:nfds])
 		return n, 0, cut, ErrDescriptors
 	}

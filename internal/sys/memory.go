@@ -3,7 +3,9 @@
 package sys
 
 import (
+	"encoding/binary"
 	"errors"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,8 +59,8 @@ func Seal(fd, seals int) error {
 type Memory struct {
 	Size  int64
 	Seals int
-	// Whole tells that all pages are there, so that none has to be found when it is touched, which could
-	// end in SIGBUS.
+	// Whole tells that all pages are there, which those of a MemFD are once it was mapped for writing: none has to be
+	// found when it is touched, which could end in SIGBUS.
 	Whole bool
 }
 
@@ -84,15 +86,24 @@ func MemoryOf(fd int) (m Memory, err error) {
 		return m, err
 	}
 	m.Size = st.Size
-	m.Whole = st.Blocks*512 >= st.Size
-	return m, nil
+	if m.Size == 0 { // which has no hole to look for
+		m.Whole = true
+		return m, nil
+	}
+	var hole int64
+	err = retry("lseek", func() (err error) {
+		hole, err = unix.Seek(fd, 0, unix.SEEK_HOLE)
+		return err
+	})
+	m.Whole = hole >= m.Size
+	return m, err
 }
 
-// MapShared maps a file in memory; writable is for what this process writes. A child that is forked doesn't get the
-// mapping.
+// MapShared maps a file in memory; writable is for what this process writes, whose pages are there then, and zero. A
+// child that is forked doesn't get the mapping.
 func MapShared(fd, size int, writable bool) ([]byte, error) {
 	if writable {
-		return mapFile(fd, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+		return mapFile(fd, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	}
 	return mapFile(fd, size, unix.PROT_READ, unix.MAP_SHARED)
 }
@@ -122,23 +133,41 @@ func Unmap(p []byte) error {
 	return retry("munmap", func() error { return unix.Munmap(p) })
 }
 
-// NewDoorbell makes an eventfd for RingDoorbell. Its count is 1 and nobody ever reads it, so that to an epoll set
-// with EdgeTriggered each ring is an event.
+// doorbellCount is how many times a doorbell can be rung: a million times a second for 146,000 years.
+const doorbellCount = 1 << 62
+
+// NewDoorbell makes an eventfd for RingDoorbell, to be watched by an epoll set for Writable with EdgeTriggered: each
+// ring is an event.
 func NewDoorbell() (fd int, err error) {
 	err = retry("eventfd", func() (err error) {
-		fd, err = unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK|unix.EFD_SEMAPHORE)
 		return err
 	})
-	return fd, err
+	if err != nil {
+		return NoFD, err
+	}
+	var count [8]byte
+	binary.NativeEndian.PutUint64(count[:], doorbellCount)
+	if _, err = Write(fd, count[:]); err != nil {
+		return NoFD, errors.Join(err, Close(fd))
+	}
+	return fd, nil
 }
 
-// RingDoorbell tells whoever waits for a doorbell. It adds 0 to the count: the kernel wakes the waiters all the same
-// (eventfd_write in Linux, fs/eventfd.c), and never lets it wait for room, though whoever shares the eventfd may have
-// filled the count and taken O_NONBLOCK off.
+// RingDoorbell tells whoever waits for a doorbell. It takes 1 off the count: that wakes who waits for room in it
+// (eventfd_read in Linux, fs/eventfd.c). Reading can be told not to wait, whatever has been done to the descriptor by
+// somebody who shares it. Writing can't: with O_NONBLOCK off and the count full it would wait for ever.
 func RingDoorbell(fd int) error {
-	var zero [8]byte
-	_, err := Write(fd, zero[:])
-	return err
+	var count [8]byte
+	iov := unix.Iovec{Base: &count[0]}
+	iov.SetLen(len(count))
+	const noOffset = ^uintptr(0)
+	for {
+		_, _, errno := unix.RawSyscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1, noOffset, noOffset, unix.RWF_NOWAIT)
+		if errno != unix.EINTR {
+			return wrap("preadv2", errno)
+		}
+	}
 }
 
 // CheckDoorbell tells whether a descriptor of somebody else's is an eventfd: EINVAL if not. mine is one. It neither
@@ -155,7 +184,7 @@ func CheckDoorbell(fd, mine int) error {
 	if theirs != own { // all files of the kernel's own making share an inode
 		return wrap("statx", unix.EINVAL)
 	}
-	return RingDoorbell(fd) // the others of these, such as epoll sets, refuse it
+	return RingDoorbell(fd) // most others of these, such as epoll sets, refuse it, and none waits
 }
 
 type inode struct {
