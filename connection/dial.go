@@ -64,6 +64,7 @@ func (s *Stream) attach(t Transport, err error) {
 	}
 	s.transport = t
 	s.look()
+	s.beAnnounced()
 	if err = s.handle.Rebind(); err == nil {
 		err = s.addWriter()
 	}

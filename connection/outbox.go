@@ -146,7 +146,7 @@ func (p *Permanent) post(l letter, owned bool) bool {
 	if err := p.conn.Send(l.message); err != nil {
 		return false
 	}
-	if p.config.Acknowledges == nil && s.Written() == s.sent && s.state&keeping == 0 {
+	if p.config.Acknowledges == nil && s.Written() == s.sent && (s.state&keeping == 0 || s.transport.(keeper).Unsent() == 0) {
 		return true // with the kernel
 	}
 	if !owned {

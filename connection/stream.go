@@ -123,7 +123,17 @@ func (s *Stream) add(loop Loop) (err error) {
 		want |= communicator.EdgeTriggered
 	}
 	s.handle, err = loop.Add((*streamSource)(s), communicator.Options{Name: s.config.Name, Priority: s.config.Priority, Want: want})
+	if err == nil {
+		s.beAnnounced()
+	}
 	return err
+}
+
+// beAnnounced tells a transport that announces by itself how.
+func (s *Stream) beAnnounced() {
+	if s.state&announced != 0 {
+		s.transport.(announcer).Announce(s.handle.MarkReadable)
+	}
 }
 
 // addWriter adds the descriptor for writing of a transport that has one.

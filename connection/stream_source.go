@@ -164,14 +164,25 @@ func (src *streamSource) HandleRead(h *communicator.Handle) error {
 // heard is what follows when a transport has announced something, whichever way that goes. To read on costs no system call
 // then, as a turn of the loop does, so it goes on for as long as a callback may.
 func (s *Stream) heard(h *communicator.Handle) error {
+	t := s.transport.(announcer)
 	for {
-		if s.out != nil {
+		if s.state&held != 0 && t.Gone() { // what has come is read all the same: the output never goes
+			s.state = s.state&^held | again
+		}
+		if s.out != nil && !(s.listens() && t.Gone()) { // reading tells why, when it comes to that
 			if err := s.flush(); err != nil || !h.Active() {
 				return err
 			}
 		}
-		if err := s.receive(); err != nil || !s.listens() || !s.transport.(keeper).Readable() {
+		if err := s.receive(); err != nil {
 			return err
+		}
+		if s.state&held != 0 && h.Active() && t.Gone() {
+			s.handle.MarkReadable()
+			return nil
+		}
+		if !s.listens() || !s.transport.(keeper).Readable() {
+			return nil
 		}
 		if !h.Continue() {
 			h.MarkReadable()

@@ -25,8 +25,6 @@ import (
 //	WriteFD() int                    the descriptor for writing, if it is another than FD; Close, and CloseWrite, close it
 //	Consumed(left int) error         told after each frame, or delivery, how many bytes are left
 //	StaysAtShutdown()                its stream is left alone by a shutdown of the loop: whoever made it ends it
-//	EdgeTriggered()                  its descriptor only announces, once, that reading or writing may go on, and is watched with
-//	                                 communicator.EdgeTriggered; it keeps bytes itself
 //
 // One that keeps bytes itself, as TLS does, has all of these:
 //
@@ -35,6 +33,12 @@ import (
 //	Flush() error                    writes them; ErrWouldBlock if some still wait
 //
 // While bytes are unsent its Write takes none.
+//
+// One whose descriptor only announces, once, that reading or writing may go on, has these as well. Its descriptor is watched
+// with communicator.EdgeTriggered:
+//
+//	Announce(again func())           is told what announces the same, on the loop's goroutine
+//	Gone() bool                      the peer has gone: Write takes nothing, but there may be something left to read
 type Transport interface {
 	FD() int
 	io.ReadWriteCloser
@@ -53,7 +57,10 @@ type consumer interface{ Consumed(left int) error }
 
 type stayer interface{ StaysAtShutdown() }
 
-type announcer interface{ EdgeTriggered() }
+type announcer interface {
+	Announce(again func())
+	Gone() bool
+}
 
 type keeper interface {
 	Readable() bool

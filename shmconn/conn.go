@@ -28,27 +28,28 @@ const unlimited = 365 * 24 * time.Hour
 //
 // On a loop's goroutine it would hold up everything: use connection.DialStream and the like there.
 //
-// It waits until the connection stands, ctx ends, or Timeout is over, which is without a limit here if it is zero. A ctx that
-// ends later doesn't matter to the connection. An error is a *net.OpError of a "dial" over "shm", of one of the causes that Dial
-// has, or of context.Cause(ctx); the loop that does the work runs on the caller's goroutine, and is gone at the end.
+// It waits until the connection stands, ctx ends, or Timeout is over; here a Timeout of zero is no limit. A ctx that ends
+// later doesn't matter to the connection. An error is a *net.OpError of a "dial" over "shm", of one of the causes that
+// Dial has or of context.Cause(ctx).
 //
-// As with any net.Conn all methods may be called from any goroutine, at the same time too. What one Write writes stays
-// together. Write returns when all of it is in the ring, where the peer finds it also when this process has ended; after
-// an error its count says how much is. It makes no system call unless the peer sleeps, or there is no room. Read doesn't
-// wait to have p full.
+// As with any net.Conn all methods may be called from any goroutine, at the same time too. Read returns what there is and
+// only waits if that is nothing. Write returns when all is in the ring, where the peer finds it also when this process has
+// ended; after an error its count says how much is. What one Write writes stays together. Neither makes a system call
+// unless it has to wait or the peer sleeps.
 //
-// With CloseWrite, which a type assertion to interface{ CloseWrite() error } finds, the peer reads the end of the file; a Write
-// under way fails with EPIPE. Close ends what is under way with net.ErrClosed. What was written is delivered
-// all the same, but if something is left unread here the peer gets ErrUnread after it, as from a TCP socket a reset.
+// After CloseWrite, which a type assertion to interface{ CloseWrite() error } finds, the peer reads the end of the file; a
+// Write that waits for room fails with EPIPE. Close ends all that is under way with net.ErrClosed. What was written is
+// delivered all the same, but if something is left unread here the peer gets ErrUnread after it, as a reset over TCP.
 //
-// The errors of Read, Write and the others are *net.OpError, of the causes net.ErrClosed; os.ErrDeadlineExceeded, after which
-// the connection is as good as before; EPIPE for what is written after CloseWrite, or to a peer that has gone;
-// ErrPeerDied, ErrUnread, ErrCorrupt. The end of the file is io.EOF itself. What is written to a peer that has gone, while
-// something of it is left to read, is lost, as it may be on a socket.
+// The errors are *net.OpError of the operations "read", "write", "set" and "close" over "shm", but for the end of the
+// file, which is io.EOF itself. Their causes are net.ErrClosed; os.ErrDeadlineExceeded, after which the connection is as
+// good as before; EPIPE for what is written after CloseWrite, or to a peer that has gone; and what ends a connection, such
+// as ErrPeerDied, ErrUnread, ErrMismatch and ErrCorrupt. What is written to a peer that has gone, while something of it is
+// left to read, is lost, as it may be on a socket.
 //
-// It takes the memory that the package's section "Memory" tells of, and no buffer besides: what isn't read stays in the
-// ring, and lets the peer wait. It has five descriptors, and two goroutines, which need no threads while they wait. A Config.Spin
-// is spent by Read, and a Write at the same time waits for it.
+// A connection takes the memory that the package's section "Memory" tells of, and no buffer besides: what isn't read
+// stays in the ring, and lets the peer wait. It has five descriptors and two goroutines, no loop, and no thread while it
+// waits. Ring.Spin is spent by Read; a Write meanwhile waits for it.
 func (d Dialer) DialConn(ctx context.Context) (net.Conn, error) {
 	t, err := d.dialAlone(ctx)
 	if err == nil {

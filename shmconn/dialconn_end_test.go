@@ -8,28 +8,32 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/eventdispatcher-go/eventdispatcher/internal/fdtest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
+	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/wire"
 )
 
 // TestDialConnUnread: a peer that closes without having read all is an error, but what it had sent is read first.
 func TestDialConnUnread(t *testing.T) {
-	d, _ := serves(t, shmconn.Records(shmconn.RecordFunc(func(c *shmconn.RecordConn, _ []byte) error {
-		_ = c.Send([]byte("goodbye"))
-		c.Unread()
-		return errors.New("enough")
-	}), shmconn.RecordConfig{}))
+	p := newPauser()
+	d, _ := servesBytes(t, p)
 	conn := dialConn(t, d)
 	if _, err := io.WriteString(conn, "hello"); err != nil {
 		t.Fatal(err)
 	}
+	s := looptest.Await(t, p.opened, "the peer's beginning")
+	looptest.Do(t, s.Loop(), func() {
+		_, err := s.Write([]byte("goodbye"))
+		s.Abort(err)
+	})
 	text, err := io.ReadAll(conn)
 	if isOp(t, "Read", err, "read", shmconn.ErrUnread); string(text) != "goodbye" || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("read %q, %v", text, err)
@@ -38,93 +42,129 @@ func TestDialConnUnread(t *testing.T) {
 	isOp(t, "Write", err, "write", syscall.ECONNRESET)
 }
 
-// TestDialConnRecords: records are bytes, also those with memory of their own and those without a byte, of which there may
-// be no end.
-func TestDialConnRecords(t *testing.T) {
-	nothingMapped(t)
-	long := strings.Repeat("0123456789", suiteCapacity/10)
-	d, _ := serves(t, shmconn.Records(emptier{long}, shmconn.RecordConfig{}))
+// TestDialConnMismatch: a peer of records is none of streams.
+func TestDialConnMismatch(t *testing.T) {
+	d, _ := serves(t, shmconn.Records(greeter{"hello"}, shmconn.RecordConfig{}))
 	conn := dialConn(t, d)
-	p := make([]byte, len(long))
-	if n, err := await(t, "Read", func() (int, error) { return io.ReadFull(conn, p) }); string(p) != long || err != nil {
-		t.Errorf("read %d bytes, %v: %.20q", n, err, p)
-	}
-	isRead := begun(reading(conn))
-	if n, err := await(t, "Write", writing(conn, 1)); n != 1 || err != nil {
-		t.Errorf("Write: %d, %v", n, err)
-	}
-	_, _ = await(t, "Close", func() (int, error) { return 0, conn.Close() })
-	_, err := isRead(t, "Read")
-	isOp(t, "Read", err, "read", net.ErrClosed)
+	_, err := await(t, "Read", reading(conn))
+	isOp(t, "Read", err, "read", shmconn.ErrMismatch)
 }
 
-// emptier sends a record, and then one after the other without a byte.
-type emptier struct{ first string }
-
-func (e emptier) HandleOpen(c *shmconn.RecordConn) error {
-	return errors.Join(c.Send([]byte(e.first)), e.HandleRoom(c))
+// rawPeer is the side that has accepted a connection, played by the test.
+type rawPeer struct {
+	socket, bell int // the bell is that of who has dialled
+	out          *ring.Writer
 }
 
-func (e emptier) HandleRoom(c *shmconn.RecordConn) error {
-	for {
-		if err := c.Send(nil); errors.Is(err, shmconn.ErrFull) {
-			return nil
-		} else if err != nil {
-			return err
-		}
+// send sends a record, and rings for it whether anybody sleeps or not.
+func (p *rawPeer) send(tb testing.TB, text string) {
+	tb.Helper()
+	if n, err := p.out.Write([]byte(text)); n != len(text) || err != nil {
+		tb.Fatalf("%d, %v", n, err)
+	}
+	p.out.Publish()
+	if err := sys.RingDoorbell(p.bell); err != nil {
+		tb.Fatal(err)
 	}
 }
 
-func (emptier) HandleRecords(c *shmconn.RecordConn) error {
-	for _, ok := c.Next(); ok; _, ok = c.Next() {
-		c.Release()
+// silence makes the bell of who has dialled useless, against the rules.
+func (p *rawPeer) silence(tb testing.TB) {
+	tb.Helper()
+	if _, err := unix.Read(p.bell, make([]byte, 8)); err != nil {
+		tb.Fatal(err)
 	}
-	return nil
 }
 
-func (emptier) HandleClose(*shmconn.RecordConn, error) {}
+// die does what the end of a process does.
+func (p *rawPeer) die(tb testing.TB) {
+	tb.Helper()
+	if err := unix.Shutdown(p.socket, unix.SHUT_RDWR); err != nil {
+		tb.Fatal(err)
+	}
+}
 
-// dialRaw is a connection to a side that the test plays by hand: its socket, and the bell of who has dialled.
-func dialRaw(tb testing.TB) (conn blocking, socket, bell int) {
+func dialRaw(tb testing.TB) (conn blocking, p *rawPeer) {
 	tb.Helper()
 	path := ringPath(tb)
 	listener := rawListen(tb, path, 1)
 	tb.Cleanup(func() { _ = unix.Close(listener) })
 	dialled := begun(func() (int, error) {
-		c, err := shmconn.Dialer{Path: path}.DialConn(context.Background())
+		c, err := shmconn.Dialer{Path: path, Ring: shmconn.Config{Capacity: suiteCapacity}}.DialConn(context.Background())
 		if err == nil {
 			conn = c.(blocking)
 		}
 		return 0, err
 	})
-	socket = rawAccept(tb, listener)
-	_, bell, _ = hears(tb, socket)
-	proper(tb, suiteCapacity).send(tb, socket)
+	p = &rawPeer{socket: rawAccept(tb, listener)}
+	theirs, bell, capacity := hears(tb, p.socket)
+	p.bell = bell
+	area, err := sys.MapShared(theirs, ring.Size(capacity), false)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = sys.Unmap(area) })
+	memory, own := newArea(tb, suiteCapacity)
+	if p.out, _, err = ring.New(own, area); err != nil {
+		tb.Fatal(err)
+	}
+	hello := wire.Packet{Kind: wire.Hello, First: suiteCapacity, Second: 1 << 20}
+	(&greeting{packet: hello.Append(nil), fds: []int{memory, newBell(tb)}}).send(tb, p.socket)
 	if _, err := dialled(tb, "the handshake"); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = conn.Close() })
-	return conn, socket, bell
+	return conn, p
+}
+
+// TestDialConnEmptyRecords: a peer that sends nothing, and that without end, holds up nobody but who reads.
+func TestDialConnEmptyRecords(t *testing.T) {
+	conn, p := dialRaw(t)
+	stop := make(chan struct{})
+	flood := begun(func() (n int, err error) {
+		for ; ; n++ {
+			select {
+			case <-stop:
+				return n, nil
+			default:
+			}
+			room, err := p.out.Reserve(0)
+			if err != nil {
+				return n, err
+			}
+			if room != nil {
+				p.out.Commit(0, ring.KindPiece)
+				p.out.Publish()
+			}
+		}
+	})
+	isRead := begun(reading(conn))
+	for range 10 {
+		if n, err := await(t, "Write", writing(conn, 1)); n != 1 || err != nil {
+			t.Errorf("Write: %d, %v", n, err)
+		}
+	}
+	_, _ = await(t, "Close", func() (int, error) { return 0, conn.Close() })
+	_, err := isRead(t, "Read")
+	isOp(t, "Read", err, "read", net.ErrClosed)
+	close(stop)
+	if _, err := flood(t, "the flood"); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestDialConnPeerDied: whoever waits hears of the peer's death, even from one that has silenced the bell.
 func TestDialConnPeerDied(t *testing.T) {
 	for _, silenced := range []bool{false, true} {
-		conn, socket, bell := dialRaw(t)
-		_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
-		_, err := await(t, "Write", writing(conn, 2*shmconn.DefaultCapacity))
-		isOp(t, "Write", err, "write", os.ErrDeadlineExceeded)
-		_ = conn.SetWriteDeadline(time.Time{})
-		isRead, isWritten := begun(reading(conn)), begun(writing(conn, 1000))
+		conn, p := dialRaw(t)
+		isRead, isWritten := begun(reading(conn)), begun(writing(conn, 2*suiteCapacity))
+		untilWaiting(t, "Read", 1)
+		untilWaiting(t, "Write", 1)
 		if silenced {
-			if _, err := unix.Read(bell, make([]byte, 8)); err != nil {
-				t.Fatal(err)
-			}
+			p.silence(t)
 		}
-		if err := unix.Shutdown(socket, unix.SHUT_RDWR); err != nil {
-			t.Fatal(err)
-		}
-		_, err = isRead(t, "Read")
+		p.die(t)
+		_, err := isRead(t, "Read")
 		isOp(t, "Read", err, "read", shmconn.ErrPeerDied)
 		if _, err = isWritten(t, "Write"); !errors.Is(err, syscall.EPIPE) && !errors.Is(err, shmconn.ErrPeerDied) {
 			t.Errorf("Write: %v", err)
@@ -139,6 +179,28 @@ func TestDialConnPeerDied(t *testing.T) {
 		if err := conn.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestDialConnPeerDiedUnread: what a peer has sent before it died is read, and nobody waits for its room.
+func TestDialConnPeerDiedUnread(t *testing.T) {
+	conn, p := dialRaw(t)
+	p.send(t, "last words")
+	p.silence(t)
+	isWritten := begun(writing(conn, 2*suiteCapacity))
+	untilWaiting(t, "Write", 1)
+	p.die(t)
+	if _, err := isWritten(t, "Write"); err != nil {
+		t.Error(err)
+	}
+	for range 3 {
+		if n, err := await(t, "Write", writing(conn, suiteCapacity)); n != suiteCapacity || err != nil {
+			t.Errorf("Write: %d, %v", n, err)
+		}
+	}
+	text, err := io.ReadAll(conn)
+	if isOp(t, "Read", err, "read", shmconn.ErrPeerDied); string(text) != "last words" {
+		t.Errorf("read %q", text)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -88,6 +89,26 @@ func reading(c net.Conn) func() (int, error) {
 
 func writing(c net.Conn, size int) func() (int, error) {
 	return func() (int, error) { return c.Write(make([]byte, size)) }
+}
+
+// untilWaiting waits until that many calls of a method wait for something. Nothing else tells it than their stacks.
+func untilWaiting(tb testing.TB, method string, calls int) {
+	tb.Helper()
+	buf := make([]byte, 1<<20)
+	for limit := time.Now().Add(looptest.Patience); ; runtime.Gosched() {
+		waiting := 0
+		for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if strings.Contains(stack, "sync.(*Cond).Wait(") && strings.Contains(stack, "shmconn.(*conn)."+method+"(") {
+				waiting++
+			}
+		}
+		if waiting == calls {
+			return
+		}
+		if time.Now().After(limit) {
+			tb.Fatalf("%d calls of %s wait, want %d", waiting, method, calls)
+		}
+	}
 }
 
 // isOp holds that an error is one of package net, of that operation over a ring, and of that cause.
@@ -190,22 +211,22 @@ func TestDialConnClose(t *testing.T) {
 	if _, err := io.WriteString(conn, "last words"); err != nil {
 		t.Fatal(err)
 	}
-	isRead, isWritten, waits := begun(reading(conn)), begun(writing(conn, 10*suiteCapacity)), begun(writing(conn, 1))
-	_ = conn.SetReadDeadline(time.Now()) // Write has begun when the ring is full: nothing tells that but time
-	_, err := isRead(t, "Read")
-	isOp(t, "Read", err, "read", os.ErrDeadlineExceeded)
-	_ = conn.SetReadDeadline(time.Time{})
-	isRead = begun(reading(conn))
+	isRead, alsoRead, isWritten := begun(reading(conn)), begun(reading(conn)), begun(writing(conn, 10*suiteCapacity))
+	untilWaiting(t, "Read", 2)
+	untilWaiting(t, "Write", 1)
+	alsoWritten := begun(writing(conn, 1))
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
 	written, err := isWritten(t, "Write")
 	isOp(t, "Write", err, "write", net.ErrClosed)
-	m, err := waits(t, "the other Write")
-	if m == 0 { // else it was first
-		isOp(t, "the other Write", err, "write", net.ErrClosed)
+	n, err := alsoWritten(t, "the other Write")
+	if isOp(t, "the other Write", err, "write", net.ErrClosed); n != 0 {
+		t.Errorf("the other Write: %d", n)
 	}
 	_, err = isRead(t, "Read")
+	isOp(t, "Read", err, "read", net.ErrClosed)
+	_, err = alsoRead(t, "the other Read")
 	isOp(t, "Read", err, "read", net.ErrClosed)
 	_, err = conn.Read(nil)
 	isOp(t, "Read", err, "read", net.ErrClosed)
@@ -215,7 +236,7 @@ func TestDialConnClose(t *testing.T) {
 	isOp(t, "CloseWrite", conn.CloseWrite(), "close", net.ErrClosed)
 	isOp(t, "SetDeadline", conn.SetDeadline(time.Now()), "set", net.ErrClosed)
 	p.resume(t)
-	if got, want := p.all(t), "last words"+strings.Repeat("\x00", written+m); got != want {
+	if got, want := p.all(t), "last words"+strings.Repeat("\x00", written); got != want {
 		t.Errorf("of %d bytes %d have arrived: %.20q...", len(want), len(got), got)
 	}
 }
@@ -264,6 +285,7 @@ func TestDialConnDeadlines(t *testing.T) {
 			}
 			_ = set(time.Time{})
 			waits := begun(call(conn))
+			untilWaiting(t, strings.ToUpper(name[:1])+name[1:], 1)
 			_ = set(time.Now().Add(time.Hour))
 			_ = conn.SetDeadline(time.Now())
 			n, err := waits(t, "moved")
@@ -357,6 +379,7 @@ func TestDialConnCloseWriteWhileWriting(t *testing.T) {
 	isOp(t, "Write", err, "write", os.ErrDeadlineExceeded)
 	_ = conn.SetWriteDeadline(time.Time{})
 	waits := begun(writing(conn, suiteCapacity))
+	untilWaiting(t, "Write", 1)
 	if err := conn.CloseWrite(); err != nil {
 		t.Error(err)
 	}

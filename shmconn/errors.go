@@ -4,6 +4,7 @@ package shmconn
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 
@@ -14,6 +15,9 @@ import (
 var (
 	// ErrFull is returned when there is no room for a record now.
 	ErrFull = errors.New("shmconn: the ring is full")
+	// ErrNotFull ends a connection whose handler returns ErrFull, to be called again when there is room, though this
+	// connection has room: it was another's that is full. errors.Is of it and ErrFull holds.
+	ErrNotFull = fmt.Errorf("shmconn: a handler waits for room that there is: %w", ErrFull)
 	// ErrTooLong is returned for a record that is longer than the peer takes.
 	ErrTooLong = errors.New("shmconn: the record is longer than the peer takes")
 	// ErrNotReserved is returned by Commit and Stage when nothing that long was reserved.
@@ -27,6 +31,8 @@ var (
 	// ErrCorrupt ends a connection in whose ring, or on whose socket, the peer has written what can't be: the error
 	// says what it was, at which count of bytes.
 	ErrCorrupt = ring.ErrCorrupt
+	// ErrMismatch is a peer that sends records to a stream, or a stream to a RecordConn. The peer gets a *RefusedError.
+	ErrMismatch = errors.New("shmconn: one side has a stream and the other records")
 	// ErrForeign is a peer that speaks another protocol.
 	ErrForeign = wire.ErrForeign
 	// ErrMemory is a peer whose memory is not sealed against change of its size and writing by others, or that

@@ -4,6 +4,8 @@ package shmconn_test
 
 import (
 	"encoding/binary"
+	"math"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -19,18 +21,18 @@ type attack struct {
 	run  func(in *intruder)
 	// ends are the ends of the connection that it can come to. None: any of hostileEnds.
 	ends []error
-	// silent is one that reads the other side's bell, which only records get along with.
-	silent bool
 }
 
-// attacksOn are the attacks on a face.
-func attacksOn(face string) (on []attack) {
-	for _, a := range attacks {
-		if face == "records" || !a.silent {
-			on = append(on, a)
+// attacksOn are the attacks on a face. A stream takes no records with memory of their own.
+func attacksOn(face string) []attack {
+	all := slices.Clone(attacks)
+	for _, a := range largeAttacks {
+		if face == "stream" && len(a.ends) > 0 {
+			a.ends = []error{shmconn.ErrMismatch}
 		}
+		all = append(all, a)
 	}
-	return on
+	return all
 }
 
 var (
@@ -46,7 +48,7 @@ var attacks = []attack{
 				in.ring()
 			}
 		}
-	}, nil, false},
+	}, nil},
 	{"random bytes in the header", func(in *intruder) {
 		for in.going() {
 			for range 200 {
@@ -54,14 +56,14 @@ var attacks = []attack{
 				in.ring()
 			}
 		}
-	}, nil, false},
+	}, nil},
 	{"random data", func(in *intruder) {
 		for in.going() {
 			in.scribble(in.area[ring.HeaderSize:])
 			in.at += uint64(max(0, min(in.room(), in.random.IntN(256)*8)))
 			in.publish()
 		}
-	}, nil, false},
+	}, nil},
 	{"published races ahead", func(in *intruder) {
 		for in.going() {
 			for range 100 {
@@ -69,16 +71,16 @@ var attacks = []attack{
 				in.publish()
 			}
 		}
-	}, corrupt, false},
+	}, corrupt},
 	{"published goes back", func(in *intruder) {
-		in.put(ring.KindData, make([]byte, 1000))
+		in.put(in.kind, make([]byte, 1000))
 		in.publish()
 		for in.going() {
 			in.word(publishedAt).Store(in.at - 8*uint64(1+in.random.IntN(100)))
 			in.ring()
 			in.word(publishedAt).Store(in.at)
 		}
-	}, nil, false},
+	}, nil},
 	{"lengths change", func(in *intruder) {
 		lengths := []uint64{0, 8, 100, 1 << 20, 1<<32 - 1, 1<<32 - 8, uint64(in.capacity()), ring.KindPad << 32, ^uint64(0)}
 		for in.going() {
@@ -86,14 +88,14 @@ var attacks = []attack{
 				continue
 			}
 			head := in.data(in.at)
-			in.put(ring.KindData, make([]byte, 1000))
+			in.put(in.kind, make([]byte, 1000))
 			in.publish()
 			for range 200 {
-				head.Store(lengths[in.random.IntN(len(lengths))])
+				head.Store(lengths[in.random.IntN(len(lengths))] | uint64(in.kind)<<32)
 			}
-			head.Store(1000)
+			head.Store(1000 | uint64(in.kind)<<32)
 		}
-	}, nil, false},
+	}, nil},
 	{"records without end that are empty", func(in *intruder) {
 		for in.going() {
 			for range 1000 {
@@ -101,7 +103,7 @@ var attacks = []attack{
 				in.publish()
 			}
 		}
-	}, harmless, false},
+	}, harmless},
 	{"pads without end", func(in *intruder) {
 		for in.going() {
 			for range 100 {
@@ -114,90 +116,127 @@ var attacks = []attack{
 				in.publish()
 			}
 		}
-	}, harmless, false},
+	}, harmless},
 	{"the end comes and goes", func(in *intruder) {
 		for in.going() {
 			for range 100 {
 				in.word(endedAt).Store(uint64(in.random.IntN(2)))
 				if in.room() >= 64 {
-					in.put(ring.KindData, make([]byte, 50))
+					in.put(in.kind, make([]byte, 50))
 				}
 				in.publish()
 			}
 		}
-	}, nil, false},
+	}, nil},
 	{"more than the end", func(in *intruder) {
 		in.word(endedAt).Store(3 + in.random.Uint64()%1000)
 		for in.going() {
 			in.ring()
 		}
-	}, corrupt, false},
+	}, corrupt},
 	{"more after the end", func(in *intruder) {
 		in.word(endedAt).Store(ring.EndOrderly)
 		for in.going() {
 			in.at += uint64(max(0, in.room()))
 			in.publish()
 		}
-	}, nil, false},
+	}, nil},
 	{"a storm of bells", func(in *intruder) {
 		for in.going() {
 			for range 2000 {
 				in.ring()
 			}
 		}
-	}, harmless, false},
+	}, harmless},
 	{"bells tampered with", func(in *intruder) {
 		for in.going() {
 			in.disturbBell(in.bell)
 			in.disturbBell(in.their)
 			if in.room() >= 64 {
-				in.put(ring.KindData, make([]byte, 50))
+				in.put(in.kind, make([]byte, 50))
 			}
 			in.publish()
 		}
-	}, harmless, true},
+	}, harmless},
+	{"a bell that is full", func(in *intruder) {
+		add(in.their, math.MaxUint64-1)
+	}, harmless},
+	{"a bell that overflows", func(in *intruder) {
+		add(in.their, math.MaxUint64-1)
+		complete(in.t, in.their)
+	}, harmless},
 	{"asleep and waiting at random", func(in *intruder) {
 		for in.going() {
 			for range 100 {
 				in.word(asleepAt).Store(in.number())
 				in.word(waitingAt).Store(in.number())
 				if in.room() >= 64 {
-					in.put(ring.KindData, make([]byte, 50))
+					in.put(in.kind, make([]byte, 50))
 				}
 				in.publish()
 			}
 		}
-	}, harmless, false},
+	}, harmless},
 	{"released too much", func(in *intruder) {
 		for in.going() {
 			in.word(releasedAt).Store(wordOf(in.theirs, publishedAt).Load() + 8*uint64(1+in.random.IntN(1000)))
 			if in.room() >= 64 {
-				in.put(ring.KindData, make([]byte, 50))
+				in.put(in.kind, make([]byte, 50))
 			}
 			in.publish()
 		}
-	}, corrupt, false},
+	}, corrupt},
 	{"released at random", func(in *intruder) {
 		for in.going() {
 			in.word(releasedAt).Store(in.number())
 			if in.room() >= 64 {
-				in.put(ring.KindData, make([]byte, 50))
+				in.put(in.kind, make([]byte, 50))
 			}
 			in.publish()
 		}
-	}, nil, false},
+	}, nil},
 	{"memory without records", func(in *intruder) {
 		for in.going() {
 			_, _, _ = in.sendLarge()
 		}
-	}, corrupt, false},
+	}, corrupt},
+	{"packets of nobody", func(in *intruder) {
+		for in.going() {
+			p := make([]byte, in.random.IntN(2*wire.Size))
+			in.fill(p)
+			_, _ = sys.SendMsg(in.socket, p, nil, []int{in.bell, in.their, in.bell}[:in.random.IntN(4)])
+		}
+	}, corrupt},
+	{"packets of any kind", func(in *intruder) {
+		for in.going() {
+			p := wire.Packet{Kind: wire.Kind(in.random.IntN(5)), Reason: wire.Reason(in.number()), First: in.number(), Second: in.number()}
+			_ = in.send(p, []int{in.bell, in.their, in.bell}[:in.random.IntN(4)]...)
+		}
+	}, nil},
+	{"a refusal", func(in *intruder) {
+		_ = in.send(wire.Packet{Kind: wire.Refusal, Reason: wire.BadRing})
+		for in.going() {
+			in.ring()
+		}
+	}, []error{errRefused}},
+	{"the end of the socket alone", func(in *intruder) {
+		_ = unix.Shutdown(in.socket, unix.SHUT_WR)
+		for in.going() {
+			in.at += uint64(max(0, in.room()))
+			in.publish()
+		}
+	}, nil},
+}
+
+// largeAttacks are those with records in the ring that have memory of their own, or claim to.
+var largeAttacks = []attack{
 	{"records without memory", func(in *intruder) {
 		in.put(ring.KindUser, largeRecord(1, 100))
 		in.publish()
 		for in.going() {
 			in.ring()
 		}
-	}, corrupt, false},
+	}, corrupt},
 	{"records with any memory", func(in *intruder) {
 		for in.going() {
 			if in.room() < 64 {
@@ -213,7 +252,7 @@ var attacks = []attack{
 			in.put(ring.KindUser, largeRecord(number, size))
 			in.publish()
 		}
-	}, nil, false},
+	}, nil},
 	{"many records with proper memory", func(in *intruder) {
 		for in.going() {
 			if in.room() < in.capacity() {
@@ -221,10 +260,7 @@ var attacks = []attack{
 			}
 			for range shmconn.MaxLarge {
 				size := 1 + in.random.IntN(hostileRecord)
-				fd, err := sys.MemFD("record", size)
-				if err != nil {
-					panic(err)
-				}
+				fd := wholeMemory(size)
 				_ = sys.Seal(fd, recordSealed)
 				in.large++
 				_ = in.send(wire.Packet{Kind: wire.Large, First: in.large, Second: uint64(size)}, fd)
@@ -233,48 +269,18 @@ var attacks = []attack{
 			}
 			in.publish()
 		}
-	}, harmless, false},
-	{"memory that is sparse", func(in *intruder) { in.memoryOf(hostileRecord/2, 0, 0, recordSealed) }, []error{shmconn.ErrMemory}, false},
+	}, harmless},
+	{"memory that is sparse", func(in *intruder) { in.memoryOf(hostileRecord/2, 0, 0, recordSealed) }, []error{shmconn.ErrMemory}},
 	{"memory whose pages are behind its end", func(in *intruder) {
 		in.memoryOf(hostileRecord/2, hostileRecord/2, hostileRecord/2, recordSealed)
-	}, nil, false},
+	}, []error{shmconn.ErrMemory}},
 	{"memory that is not sealed", func(in *intruder) {
 		in.memoryOf(hostileRecord/2, 0, hostileRecord/2, sys.SealShrink|sys.SealGrow|sys.SealSeal)
-	}, []error{shmconn.ErrMemory}, false},
+	}, []error{shmconn.ErrMemory}},
 	{"memory that is longer than it takes", func(in *intruder) {
 		in.memoryOf(hostileRecord+1, 0, hostileRecord+1, recordSealed)
-	}, []error{shmconn.ErrTooLong}, false},
-	{"memory that is huge", func(in *intruder) { in.memoryOf(1<<40, 0, 0, recordSealed) }, []error{shmconn.ErrTooLong}, false},
-	{"packets of nobody", func(in *intruder) {
-		for in.going() {
-			p := make([]byte, in.random.IntN(2*wire.Size))
-			in.fill(p)
-			_, _ = sys.SendMsg(in.socket, p, nil, []int{in.bell, in.their, in.bell}[:in.random.IntN(4)])
-		}
-	}, corrupt, false},
-	{"packets of any kind", func(in *intruder) {
-		for in.going() {
-			p := wire.Packet{Kind: wire.Kind(in.random.IntN(5)), Reason: wire.Reason(in.number()), First: in.number(), Second: in.number()}
-			_ = in.send(p, []int{in.bell, in.their, in.bell}[:in.random.IntN(4)]...)
-		}
-	}, nil, false},
-	{"a refusal", func(in *intruder) {
-		_ = in.send(wire.Packet{Kind: wire.Refusal, Reason: wire.BadRing})
-		for in.going() {
-			in.ring()
-		}
-	}, []error{errRefused}, false},
-	{"the end of the socket alone", func(in *intruder) {
-		_ = unix.Shutdown(in.socket, unix.SHUT_WR)
-		for in.going() {
-			in.at += uint64(max(0, in.room()))
-			in.publish()
-		}
-	}, nil, false},
-	{"an empty bell", func(in *intruder) {
-		var b [8]byte
-		_, _ = unix.Read(in.their, b[:])
-	}, harmless, true},
+	}, []error{shmconn.ErrTooLong}},
+	{"memory that is huge", func(in *intruder) { in.memoryOf(1<<40, 0, 0, recordSealed) }, []error{shmconn.ErrTooLong}},
 }
 
 func (in *intruder) fill(p []byte) {

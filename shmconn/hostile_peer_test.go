@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
+	"testing"
 	"time"
 	"unsafe"
 
@@ -21,11 +22,13 @@ import (
 // intruder is a peer that has made a proper handshake, and then does what it likes: with the packages below this one, so
 // that nothing keeps it from that.
 type intruder struct {
+	t           *testing.T
 	socket      int
 	area        []byte // its own
 	theirs      []byte // for reading
 	memory      int    // of the other side
 	bell, their int    // its own, and the one of the other side
+	kind        uint32 // of its records
 	random      *rand.Rand
 	end         time.Time
 
@@ -44,9 +47,9 @@ const (
 
 const recordSealed = sys.SealShrink | sys.SealGrow | sys.SealWrite | sys.SealSeal
 
-// intrude makes a connection with a ring of that capacity.
-func intrude(path string, capacity int, random *rand.Rand) (in *intruder, err error) {
-	in = &intruder{socket: sys.NoFD, memory: sys.NoFD, bell: sys.NoFD, their: sys.NoFD, random: random}
+// intrude makes a connection with a ring of that capacity, which is full of empty records of a kind.
+func intrude(t *testing.T, path string, capacity int, kind uint32, random *rand.Rand) (in *intruder, err error) {
+	in = &intruder{t: t, kind: kind, socket: sys.NoFD, memory: sys.NoFD, bell: sys.NoFD, their: sys.NoFD, random: random}
 	defer func() {
 		if err != nil {
 			in.close()
@@ -70,6 +73,9 @@ func intrude(path string, capacity int, random *rand.Rand) (in *intruder, err er
 	defer sys.CloseAll([]int{own})
 	if in.area, err = sys.MapShared(own, size, true); err != nil {
 		return nil, err
+	}
+	for count := uint64(0); count < uint64(capacity); count += 8 {
+		in.data(count).Store(uint64(kind) << 32)
 	}
 	if err = sys.Seal(own, areaSeals); err != nil {
 		return nil, err
@@ -218,19 +224,31 @@ func (in *intruder) attachment() (fd int, size uint64) {
 	case 1:
 		return made(unix.Open("/proc/self/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0)), size
 	case 2: // another size
-		fd = made(sys.MemFD("record", int(size)))
+		fd = wholeMemory(int(size))
 		size = in.number()
 	case 3: // without pages
 		fd = made(unix.MemfdCreate("record", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING))
 		size = 1 << in.random.IntN(40)
 		_ = unix.Ftruncate(fd, int64(size))
 	default:
-		fd = made(sys.MemFD("record", int(size)))
+		fd = wholeMemory(int(size))
 	}
 	if in.random.IntN(4) > 0 { // else it can be changed later
 		_ = sys.Seal(fd, recordSealed)
 	}
 	return fd, size
+}
+
+// wholeMemory is memory of that size with all its pages.
+func wholeMemory(size int) int {
+	fd, err := sys.MemFD("record", size)
+	if err == nil {
+		_, err = unix.Pwrite(fd, make([]byte, size), 0)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return fd
 }
 
 // sendLarge sends a packet with memory, and tells its number and size.

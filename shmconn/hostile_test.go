@@ -41,7 +41,7 @@ var (
 	errOrderly  = errors.New("no error")
 	errRefused  = errors.New("a refusal")
 	hostileEnds = []error{
-		shmconn.ErrCorrupt, shmconn.ErrTooLong, shmconn.ErrMemory, shmconn.ErrForeign, shmconn.ErrUnread, shmconn.ErrPeerDied,
+		shmconn.ErrCorrupt, shmconn.ErrTooLong, shmconn.ErrMemory, shmconn.ErrForeign, shmconn.ErrMismatch, shmconn.ErrUnread, shmconn.ErrPeerDied,
 		syscall.EPIPE, errRefused, errOrderly,
 	}
 )
@@ -349,7 +349,7 @@ func TestHostileEmptyRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	runLoopBeside(t, loop)
-	in, err := intrude(path, capacity, nil)
+	in, err := intrude(t, path, capacity, ring.KindPiece, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +385,11 @@ func TestHostileProcess(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	run := func(face string, a attack, limit time.Duration) {
-		in, err := intrude(path+face, hostileCapacity, random)
+		kind := uint32(ring.KindData)
+		if face == "stream" {
+			kind = ring.KindPiece
+		}
+		in, err := intrude(t, path+face, hostileCapacity, kind, random)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func (t *Transport) listen() {
 			err = refusal(p)
 		case p.Kind != wire.Large || len(fds) != 1:
 			err = fmt.Errorf("%w: a packet of kind %d with %d descriptors", ErrCorrupt, p.Kind, len(fds))
-		case len(t.large.came) == MaxLarge:
+		case len(t.large.came)+len(t.large.used) >= MaxLarge:
 			err = fmt.Errorf("%w: more than %d records with memory of their own", ErrCorrupt, MaxLarge)
 		default:
 			t.large.came = append(t.large.came, memory{fd: fds[0], number: p.First, size: p.Second})
@@ -84,9 +84,9 @@ func (t *Transport) listen() {
 }
 
 // takeLarge finds the record that a record of the ring stands for.
-func (t *Transport) takeLarge(record []byte, kind uint32) ([]byte, error) {
-	if kind != kindLarge || len(record) != largeWords {
-		return nil, &ring.CorruptError{What: "record kind", Value: uint64(kind)}
+func (t *Transport) takeLarge(record []byte) ([]byte, error) {
+	if len(record) != largeWords {
+		return nil, &ring.CorruptError{What: "length of a large record's words", Value: uint64(len(record))}
 	}
 	l := &t.large
 	if l.again != nil {

@@ -252,7 +252,7 @@ func (b *blockingPeer) take() {
 	for r.n < len(r.p) {
 		if len(r.rest) == 0 {
 			record, kind, ok, err := r.in.Next()
-			if err == nil && ok && kind != ring.KindData {
+			if err == nil && ok && kind != ring.KindPiece {
 				err = errors.New("no record of a stream")
 			}
 			if !ok || err != nil {

@@ -49,9 +49,10 @@ func (src *recordSource) HandleRead(h *communicator.Handle) error {
 			return err
 		}
 		switch {
+		case c.state&asked != 0:
+			h.MarkReadable()
 		case !c.reading():
 			t.wake(t.in.Wakes(true))
-			return nil
 		case t.pending() || t.spun():
 			if h.Continue() {
 				continue
@@ -74,13 +75,14 @@ const batch = communicator.BufferSize
 func (c *RecordConn) serve() error {
 	t := c.transport
 	t.in.Awake()
-	if c.state&(lacking|stuck) != 0 {
+	was := c.state
+	if was&(lacking|stuck) != 0 {
 		if err := c.room(); err != nil || !c.handle.Active() {
 			return err
 		}
 	}
 	if !c.reading() {
-		if c.state&eof == 0 && (t.err != nil || t.gone) {
+		if t.err != nil || t.gone {
 			return c.ended()
 		}
 		return nil
@@ -88,20 +90,23 @@ func (c *RecordConn) serve() error {
 	if err := t.look(); err != nil {
 		return t.wrap("read", err)
 	}
-	if t.in.Seen() == 0 {
+	if t.in.Seen() == 0 && was&stuck == 0 { // one that has waited for room may have taken all before
 		return c.ended()
 	}
 	c.budget = batch
-	c.state |= serving
+	c.state = c.state&^full | serving
 	err := c.handler.HandleRecords(c)
 	c.state &^= serving
-	if errors.Is(err, ErrFull) {
+	if err != nil && c.waits(err) {
 		c.state |= stuck
 		c.awaitRoom()
 		return nil
 	}
 	return c.outcome(err)
 }
+
+// waits tells whether an error of the handler means that it waits for room of this connection.
+func (c *RecordConn) waits(err error) bool { return errors.Is(err, ErrFull) && c.state&full != 0 }
 
 // outcome is what a method of the handler has returned. After an error its records are not in use any more. That nothing
 // could be written because the peer has died is told as its death.
@@ -110,6 +115,9 @@ func (c *RecordConn) outcome(err error) error {
 		return nil
 	}
 	c.state = c.state&^reserved | disowned
+	if errors.Is(err, ErrFull) {
+		return ErrNotFull
+	}
 	if t := c.transport; t.gone && errors.Is(err, syscall.EPIPE) {
 		if err := t.state(); err != connection.ErrWouldBlock && err != io.EOF { //nolint:errorlint // the sentinels themselves
 			return t.wrap("write", err)
@@ -141,11 +149,19 @@ func (c *RecordConn) room() error {
 			return nil
 		}
 	}
-	c.state &^= lacking | stuck
+	c.state &^= lacking | stuck | asked | full
 	if h, ok := c.handler.(RoomHandler); ok && was&lacking != 0 {
-		return c.outcome(h.HandleRoom(c))
+		return c.pumped(h.HandleRoom(c))
 	}
 	return nil
+}
+
+// pumped is what HandleRoom or HandleOpen has returned: with ErrFull it is called again anyway.
+func (c *RecordConn) pumped(err error) error {
+	if err != nil && c.waits(err) {
+		return nil
+	}
+	return c.outcome(err)
 }
 
 // ended tells of the end, if it has come.
@@ -158,7 +174,7 @@ func (c *RecordConn) ended() error {
 		if c.state&paused != 0 {
 			return nil
 		}
-		if h, ok := c.handler.(RecordEOFHandler); ok {
+		if h, ok := c.handler.(RecordEOFHandler); ok && !t.gone && c.state&eof == 0 {
 			c.state |= eof
 			return c.outcome(h.HandleEOF(c))
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/logger"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
 )
 
 // RecordHandler takes the records of a connection. It is called on the loop's goroutine; it may write to, pause and
@@ -26,13 +27,14 @@ type RecordHandler interface {
 	HandleRecords(c *RecordConn) error
 }
 
-// RecordOpenHandler is a RecordHandler that is told when the connection stands, before any record. An error closes it.
+// RecordOpenHandler is a RecordHandler that is told when the connection stands, before any record. An error closes it, but
+// for ErrFull of this connection: it goes on in HandleRoom.
 type RecordOpenHandler interface {
 	HandleOpen(c *RecordConn) error
 }
 
 // RoomHandler is a RecordHandler that is told when there is room again after ErrFull, or in the turn after
-// RecordConn.WantRoom. An error closes the connection.
+// RecordConn.WantRoom. An error closes the connection, but for ErrFull of this connection: it is called again.
 type RoomHandler interface {
 	HandleRoom(c *RecordConn) error
 }
@@ -128,6 +130,8 @@ const (
 	reserved                         // a record is being written
 	eof                              // the peer has ended its side, and its handler knows
 	disowned                         // its handler has failed, and holds nothing any more
+	full                             // Reserve has failed in the callback that is running
+	asked                            // WantRoom was called, and HandleRoom hasn't been
 )
 
 func mustNotBeNil(h RecordHandler) {
@@ -144,15 +148,15 @@ func NewRecordConn(loop *communicator.Communicator, t connection.Transport, h Re
 }
 
 func newRecordConn(loop connection.Loop, t connection.Transport, h RecordHandler, config RecordConfig, failures *logger.Limited) (*RecordConn, error) {
-	ring, ok := t.(*Transport)
+	mine, ok := t.(*Transport)
 	if !ok {
 		return nil, errors.Join(ErrNoRing, t.Close())
 	}
-	c := &RecordConn{transport: ring, handler: h, config: config, failures: failures}
+	c := &RecordConn{transport: mine, handler: h, config: config, failures: failures}
 	if err := c.add(loop); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
-	ring.Announce(c.handle.MarkReadable)
+	mine.Announce(c.handle.MarkReadable)
 	c.opened()
 	return c, nil
 }
@@ -192,13 +196,13 @@ func (c *RecordConn) attach(t connection.Transport, err error) {
 		c.handle.Remove(err)
 		return
 	}
-	ring, ok := t.(*Transport)
+	mine, ok := t.(*Transport)
 	if !ok {
 		c.handle.Remove(errors.Join(ErrNoRing, t.Close()))
 		return
 	}
-	c.transport = ring
-	ring.Announce(c.handle.MarkReadable)
+	c.transport = mine
+	mine.Announce(c.handle.MarkReadable)
 	if err := c.handle.Rebind(); err != nil {
 		c.handle.Remove(err)
 		return
@@ -212,7 +216,8 @@ func (c *RecordConn) attach(t connection.Transport, err error) {
 // opened is what follows when the connection stands.
 func (c *RecordConn) opened() {
 	if h, ok := c.handler.(RecordOpenHandler); ok {
-		if err := c.outcome(h.HandleOpen(c)); err != nil {
+		c.state &^= full
+		if err := c.pumped(h.HandleOpen(c)); err != nil {
 			c.handle.Remove(err)
 		}
 	}
@@ -240,7 +245,7 @@ func (c *RecordConn) Next() (record []byte, ok bool) {
 	if !c.handle.Active() || c.transport == nil || c.state&serving != 0 && c.served() {
 		return nil, false
 	}
-	record, err := c.transport.next()
+	record, err := c.transport.next(ring.KindData)
 	if err != nil {
 		c.fail(err)
 		return nil, false
@@ -311,6 +316,7 @@ func (c *RecordConn) Reserve(n int) ([]byte, error) {
 		c.letGo()
 		return nil, connection.ErrClosed
 	case t == nil:
+		c.state |= full
 		c.lack()
 		return nil, ErrFull
 	case t.ended:
@@ -330,6 +336,7 @@ func (c *RecordConn) Reserve(n int) ([]byte, error) {
 		return room, nil
 	case errors.Is(err, ErrFull):
 		t.stats.Full++
+		c.state |= full
 		c.lack()
 	case t.err != nil:
 		c.fail(t.err)
@@ -343,7 +350,7 @@ func (c *RecordConn) WantRoom() {
 	if !c.handle.Active() {
 		return
 	}
-	c.state |= lacking
+	c.state |= lacking | asked
 	if c.transport != nil {
 		c.transport.out.Satisfied()
 		c.handle.MarkReadable()

@@ -12,6 +12,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/wire"
 )
 
 // Transport is a connection through two rings, one each way: a connection.Transport, so that streams run on it. It
@@ -108,20 +109,18 @@ func (t *Transport) Socket() *connection.Socket { return t.socket }
 // FD is the bell.
 func (t *Transport) FD() int { return t.own.bell }
 
-// EdgeTriggered says that the bell is never read.
-func (t *Transport) EdgeTriggered() {}
-
-// Announce is told what to call, on the loop's goroutine, so that whoever has the transport looks at it in the next turn. The
-// bell isn't good enough for all: a peer that reads it, against the rules, silences it, and could then go unnoticed.
+// Announce is told what to call, on the loop's goroutine, so that whoever has the transport looks at it in the next turn: the
+// peer, which shares the bell, could silence that.
 func (t *Transport) Announce(again func()) { t.again = again }
 
 func (t *Transport) announce() {
 	if t.again != nil {
 		t.again()
-		return
 	}
-	_ = sys.RingDoorbell(t.own.bell)
 }
+
+// Gone tells whether the peer has gone.
+func (t *Transport) Gone() bool { return t.gone }
 
 // Stats returns the figures so far.
 func (t *Transport) Stats() Stats { return t.stats }
@@ -159,7 +158,7 @@ func (t *Transport) Read(p []byte) (n int, err error) {
 	t.in.Awake()
 	for budget := len(p); n < len(p) && budget > 0 && err == nil; budget -= recordCost { // or empty records would have no end
 		if len(t.rest) == 0 {
-			if t.rest, err = t.next(); t.rest == nil {
+			if t.rest, err = t.next(ring.KindPiece); t.rest == nil {
 				break
 			}
 		}
@@ -182,8 +181,9 @@ func (t *Transport) Read(p []byte) (n int, err error) {
 	return 0, t.wrap("read", err)
 }
 
-// next takes the next record out of the ring; nil if there is none.
-func (t *Transport) next() ([]byte, error) {
+// next takes the next record of a kind out of the ring; nil if there is none. Of data some are long and have memory of
+// their own.
+func (t *Transport) next(want uint32) ([]byte, error) {
 	if t.err != nil {
 		return nil, t.err
 	}
@@ -195,8 +195,8 @@ func (t *Transport) next() ([]byte, error) {
 		return nil, nil
 	}
 	t.large.last = false
-	if kind != ring.KindData {
-		if record, err = t.takeLarge(record, kind); err != nil {
+	if kind != want {
+		if record, err = t.takeOther(record, kind, want); err != nil {
 			t.in.Unread() // nobody holds it
 			return nil, t.fail(err)
 		}
@@ -205,6 +205,22 @@ func (t *Transport) next() ([]byte, error) {
 	t.stats.RecordsReceived++
 	t.stats.BytesReceived += uint64(len(record))
 	return record, nil
+}
+
+// takeOther takes what is not of the kind that is wanted, if it can be.
+func (t *Transport) takeOther(record []byte, kind, want uint32) ([]byte, error) {
+	reason := wire.WantsStream
+	switch {
+	case kind > kindLarge:
+		return nil, &ring.CorruptError{What: "record kind", Value: uint64(kind)}
+	case kind == kindLarge && want == ring.KindData:
+		return t.takeLarge(record)
+	case want == ring.KindData:
+		reason = wire.WantsRecord
+	}
+	p := wire.Packet{Kind: wire.Refusal, Reason: reason}
+	_, _ = sys.SendMsg(t.socket.FD(), p.Append(nil), nil, nil) // it learns of the end in any case
+	return nil, ErrMismatch
 }
 
 // giveBack gives back the room of all records that next has returned.
@@ -301,7 +317,7 @@ func (t *Transport) writable() error {
 	return nil
 }
 
-// lose takes what is written to a peer that has gone, for nobody: not even into the ring, from which the peer may still
+// lose takes records that are written to a peer that has gone, for nobody: not even into the ring, from which the peer may still
 // be reading what it holds. After a ring's worth it pretends once to be full, so that whoever writes on and on comes to read.
 func (t *Transport) lose(n int) (full bool) {
 	if t.lost > t.out.Capacity() {
@@ -316,17 +332,12 @@ func (t *Transport) lose(n int) (full bool) {
 func (t *Transport) left() bool { return len(t.rest) > 0 || t.in.Left() }
 
 // Write writes what the ring has room for. After it has taken less than all, the peer is going to ring when it has made
-// room. When the peer has gone, and while something that it has sent is left to read, what is written goes nowhere; then it is EPIPE.
+// room. When the peer has gone it takes nothing; when all that the peer has sent was read it is EPIPE.
 func (t *Transport) Write(p []byte) (n int, err error) {
 	err = t.writable()
 	t.out.Waited()
 	if err == nil && t.gone {
-		if t.lose(len(p)) {
-			t.announce()
-			return 0, connection.ErrWouldBlock
-		}
-		t.stats.BytesSent += uint64(len(p))
-		return len(p), nil
+		return 0, connection.ErrWouldBlock
 	}
 	for err == nil && n < len(p) {
 		var m int

@@ -155,7 +155,7 @@ func FuzzRoundTrip(f *testing.F) {
 					t.Fatalf("Write: %v, and the ring is empty: %v", err, q.empty())
 				}
 				if n > 0 {
-					q.stage(item{p[:n], ring.KindData, true})
+					q.stage(item{p[:n], ring.KindPiece, true})
 				}
 				if n < len(p) {
 					q.lacks(t, w)

@@ -66,10 +66,11 @@ const (
 
 // The kinds of records. A user may have more of them, from KindUser on.
 const (
-	KindData = 0
-	KindPad  = 1
-	KindUser = 2
-	maxKind  = 15
+	KindData  = 0 // a record
+	KindPad   = 1
+	KindPiece = 2 // of a stream, without bounds of its own
+	KindUser  = 3
+	maxKind   = 15
 )
 
 // Size is how large an area with that capacity is.

@@ -298,7 +298,7 @@ func (x *pieces) after(n int) []byte {
 }
 
 func (x *pieces) receive(record []byte, kind uint32) error {
-	if kind != ring.KindData || len(record) == 0 || len(record) > x.left {
+	if kind != ring.KindPiece || len(record) == 0 || len(record) > x.left {
 		return fmt.Errorf("a piece of kind %d with %d bytes, where %d are left", kind, len(record), x.left)
 	}
 	for len(record) > 0 {

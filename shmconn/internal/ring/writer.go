@@ -142,7 +142,7 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 		if room == nil {
 			return n, err
 		}
-		w.Commit(copy(room, p[n:]), KindData)
+		w.Commit(copy(room, p[n:]), KindPiece)
 		n += piece
 	}
 	return n, nil

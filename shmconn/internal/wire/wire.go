@@ -53,6 +53,8 @@ const (
 	BadHello    Reason = 4 // something else is wrong with it
 	NoResources Reason = 5 // this side lacks memory or descriptors
 	BadRing     Reason = 6 // later: what came through the ring can't be
+	WantsStream Reason = 7 // later: there are records in the ring
+	WantsRecord Reason = 8 // later: there is a stream in the ring
 )
 
 // String names the reason.
@@ -70,6 +72,10 @@ func (r Reason) String() string {
 		return "it lacks memory or descriptors"
 	case BadRing:
 		return "a corrupt ring"
+	case WantsStream:
+		return "it takes a stream, not records"
+	case WantsRecord:
+		return "it takes records, not a stream"
 	}
 	return fmt.Sprintf("reason %d", uint32(r))
 }

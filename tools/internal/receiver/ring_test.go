@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -43,16 +42,6 @@ func serveRing(t *testing.T, serve connection.Serve) (path string) {
 func serveBytes(t *testing.T, h connection.StreamHandler) (path string) {
 	return serveRing(t, connection.Streams(h, connection.StreamConfig{}))
 }
-
-// stuck is a peer that reads nothing.
-type stuck struct{}
-
-func (stuck) HandleOpen(s *connection.Stream) error {
-	s.Pause()
-	return nil
-}
-
-func (stuck) HandleData(*connection.Stream, []byte) (int, error) { return 0, nil }
 
 // ringConn is a connection with all that the tools use.
 type ringConn interface {
@@ -109,191 +98,7 @@ func TestRingBytes(t *testing.T) {
 	}
 }
 
-// TestRingClose: Close delivers what Write has returned from, ends what is under way, and all later calls.
-func TestRingClose(t *testing.T) {
-	got := make(chan string, 1)
-	conn := dialRing(t, serveBytes(t, &collector{got: got}))
-	if _, err := io.WriteString(conn, "last words"); err != nil {
-		t.Fatal(err)
-	}
-	reading := make(chan error, 1)
-	go func() {
-		_, err := conn.Read(make([]byte, 1))
-		reading <- err
-	}()
-	if err := conn.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if text := looptest.Await(t, got, "the end"); text != "last words" {
-		t.Errorf("the service got %q", text)
-	}
-	_, write := conn.Write([]byte("x"))
-	for name, err := range map[string]error{
-		"Read": looptest.Await(t, reading, "Read"), "Write": write, "Close": conn.Close(), "CloseWrite": conn.CloseWrite(),
-		"SetDeadline": conn.SetDeadline(time.Time{}),
-	} {
-		if operation := (*net.OpError)(nil); !errors.Is(err, net.ErrClosed) || !errors.As(err, &operation) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-// collector hands over what has come until the end.
-type collector struct {
-	text []byte
-	got  chan<- string
-}
-
-func (c *collector) HandleData(_ *connection.Stream, data []byte) (int, error) {
-	c.text = append(c.text, data...)
-	return len(data), nil
-}
-
-func (c *collector) HandleClose(_ *connection.Stream, cause error) {
-	if cause != nil {
-		c.text = append(c.text, cause.Error()...)
-	}
-	c.got <- string(c.text)
-}
-
-// TestRingDeadlines: deadlines end what waits, also what began before they were set, and can be moved.
-func TestRingDeadlines(t *testing.T) {
-	path := serveBytes(t, stuck{})
-	calls := map[string]func(net.Conn) error{
-		"Read": func(c net.Conn) error {
-			_, err := c.Read(make([]byte, 1))
-			return err
-		},
-		"Write": func(c net.Conn) error {
-			n, err := c.Write(make([]byte, 2*shmconn.DefaultCapacity))
-			if n >= 2*shmconn.DefaultCapacity {
-				t.Errorf("%d bytes were taken", n)
-			}
-			return err
-		},
-	}
-	for name, call := range calls {
-		t.Run(name, func(t *testing.T) {
-			check := func(what string, err error) {
-				t.Helper()
-				var timeout net.Error
-				if !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
-					t.Errorf("%s: %v", what, err)
-				}
-			}
-			conn := dialRing(t, path)
-			set := conn.SetReadDeadline
-			if name == "Write" {
-				set = conn.SetWriteDeadline
-			}
-			_ = set(time.Now().Add(-time.Second))
-			check("passed", call(conn))
-			_ = set(time.Now().Add(10 * time.Millisecond))
-			check("soon", call(conn))
-			check("still", call(conn))
-			_ = set(time.Time{})
-			waiting := make(chan error, 1)
-			go func() { waiting <- call(conn) }()
-			_ = set(time.Now().Add(time.Hour))
-			_ = set(time.Now())
-			check("moved", looptest.Await(t, waiting, name))
-
-			_ = conn.SetDeadline(time.Time{})
-			go func() { waiting <- call(conn) }()
-			_ = conn.Close()
-			if err := looptest.Await(t, waiting, name); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("closed: %v", err)
-			}
-		})
-	}
-}
-
-// TestRingWriters: what several goroutines write doesn't get mixed.
-func TestRingWriters(t *testing.T) {
-	got := make(chan string, 1)
-	conn := dialRing(t, serveBytes(t, &collector{got: got}))
-	const each = 300_000 // more than a piece
-	written := make(chan error, 3)
-	for _, b := range "abc" {
-		go func() {
-			_, err := conn.Write(bytes.Repeat([]byte{byte(b)}, each))
-			written <- err
-		}()
-	}
-	for range 3 {
-		if err := looptest.Await(t, written, "Write"); err != nil {
-			t.Error(err)
-		}
-	}
-	_ = conn.CloseWrite()
-	text := looptest.Await(t, got, "the end")
-	for _, b := range "abc" {
-		if !strings.Contains(text, strings.Repeat(string(b), each)) {
-			t.Errorf("what one has written is not in one piece: %c", b)
-		}
-	}
-}
-
-// TestRingBackPressure: what nobody reads is not taken from the ring.
-func TestRingBackPressure(t *testing.T) {
-	queued := make(chan int, 1)
-	config := connection.StreamConfig{HighWater: 2 * flood, MaxOutput: 4 * flood} // it reads whatever waits
-	conn := dialRing(t, serveRing(t, connection.Streams(flooder(queued), config)))
-	for range 2 * flood / (64 << 10) { // as often as it could take some of it
-		if _, err := conn.Write([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		if n := looptest.Await(t, queued, "the service"); n < flood/2 {
-			t.Fatalf("of %d bytes only %d still wait", flood, n)
-		}
-	}
-	if n, err := io.ReadFull(conn, make([]byte, flood)); err != nil {
-		t.Errorf("read %d bytes, %v", n, err)
-	}
-}
-
-const flood = 4 << 20
-
-// flooder sends much, and then tells for each byte that comes how much of it waits.
-type flooder chan<- int
-
-func (flooder) HandleOpen(s *connection.Stream) error {
-	_, err := s.Write(make([]byte, flood))
-	return err
-}
-
-func (f flooder) HandleData(s *connection.Stream, data []byte) (consumed int, err error) {
-	for range data {
-		f <- s.QueuedBytes()
-	}
-	return len(data), nil
-}
-
-// TestRingReset: a peer that closes without having read all is an error, but what it had sent is read first.
-func TestRingReset(t *testing.T) {
-	conn := dialRing(t, serveRing(t, shmconn.Records(leaver{}, shmconn.RecordConfig{})))
-	if _, err := io.WriteString(conn, "hello"); err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(conn)
-	if string(text) != "goodbye" || !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("read %q, %v", text, err)
-	}
-	if _, err := conn.Write([]byte("x")); err == nil {
-		t.Error("it can still be written")
-	}
-}
-
-// leaver says something and leaves without having read anything.
-type leaver struct{}
-
-func (leaver) HandleRecords(c *shmconn.RecordConn) error {
-	_ = c.Send([]byte("goodbye"))
-	return errors.New("enough")
-}
-
-func (leaver) HandleClose(*shmconn.RecordConn, error) {}
-
+// TestRingDialErrors: an error is of package net, and names the path.
 func TestRingDialErrors(t *testing.T) {
 	dir := t.TempDir()
 	stale, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: filepath.Join(dir, "stale"), Net: "unixpacket"})
