@@ -198,6 +198,9 @@ func (s *Stream) Sent() uint64 { return s.sent }
 func (s *Stream) Pause() {
 	s.state |= paused
 	s.update()
+	if s.state&announced != 0 {
+		s.transport.(announcer).Rest()
+	}
 }
 
 // Resume goes on reading, beginning with what the handler hasn't consumed yet, in the next turn.

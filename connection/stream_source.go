@@ -181,7 +181,11 @@ func (s *Stream) heard(h *communicator.Handle) error {
 			s.handle.MarkReadable()
 			return nil
 		}
-		if !s.listens() || !s.transport.(keeper).Readable() {
+		if !s.listens() {
+			t.Rest()
+			return nil
+		}
+		if !s.transport.(keeper).Readable() {
 			return nil
 		}
 		if !h.Continue() {

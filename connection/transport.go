@@ -39,6 +39,7 @@ import (
 //
 //	Announce(again func())           is told what announces the same, on the loop's goroutine
 //	Gone() bool                      the peer has gone: Write takes nothing, but there may be something left to read
+//	Rest()                           nothing will be read for a while
 type Transport interface {
 	FD() int
 	io.ReadWriteCloser
@@ -60,6 +61,7 @@ type stayer interface{ StaysAtShutdown() }
 type announcer interface {
 	Announce(again func())
 	Gone() bool
+	Rest()
 }
 
 type keeper interface {

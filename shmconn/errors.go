@@ -32,7 +32,9 @@ var (
 	// says what it was, at which count of bytes.
 	ErrCorrupt = ring.ErrCorrupt
 	// ErrMismatch is a peer that sends records to a stream, or a stream to a RecordConn. The peer gets a *RefusedError.
-	ErrMismatch = errors.New("shmconn: one side has a stream and the other records")
+	ErrMismatch     = errors.New("shmconn: one side has a stream and the other records")
+	errWantsStream  = fmt.Errorf("%w: the peer sends records", ErrMismatch)
+	errWantsRecords = fmt.Errorf("%w: the peer sends a stream", ErrMismatch)
 	// ErrForeign is a peer that speaks another protocol.
 	ErrForeign = wire.ErrForeign
 	// ErrMemory is a peer whose memory is not sealed against change of its size and writing by others, or that

@@ -171,7 +171,7 @@ func (h *handshake) refuse(err error) {
 		reason = wire.BadMemory
 	case errors.Is(err, ErrCapacity):
 		reason = wire.BadCapacity
-	case sys.Exhausted(err), errors.Is(err, sys.ErrDescriptors), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOSPC):
+	case sys.Exhausted(err), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOSPC):
 		reason = wire.NoResources
 	}
 	_ = h.send(wire.Packet{Kind: wire.Refusal, Reason: reason, Third: uint64(h.config.MaxCapacity)}, nil)

@@ -60,6 +60,7 @@ func (t *Transport) listen() {
 			continue
 		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 			t.gone = true
+		case sys.Exhausted(err): // which is no fault of the peer's
 		case err != nil:
 			err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 		case p.Kind == wire.Refusal:

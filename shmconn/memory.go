@@ -5,6 +5,7 @@ package shmconn
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
@@ -85,7 +86,7 @@ func (s *side) accept(p wire.Packet, own *side, config Config) error {
 	if p.First > uint64(config.MaxCapacity) || p.First < MinCapacity || ring.CheckCapacity(int(p.First)) != nil {
 		return fmt.Errorf("%w: the peer's has %d bytes", ErrCapacity, p.First)
 	}
-	s.maxRecord = int(min(p.Second, 1<<40))
+	s.maxRecord = int(min(p.Second, math.MaxInt))
 	size := ring.Size(int(p.First))
 	if err := checkMemory(s.memory, int64(size), areaSeals); err != nil {
 		return err

@@ -247,7 +247,6 @@ func (t *Transport) commit(n int) error {
 		t.void = nil
 	} else if t.large.room != nil {
 		if n < 0 || n > len(t.large.room) {
-			t.large.discard()
 			return ErrNotReserved
 		}
 		if err := t.commitLarge(n); err != nil {

@@ -245,7 +245,12 @@ func (c *RecordConn) Next() (record []byte, ok bool) {
 	if !c.handle.Active() || c.transport == nil || c.state&serving != 0 && c.served() {
 		return nil, false
 	}
-	record, err := c.transport.next(ring.KindData)
+	t := c.transport
+	record, err := t.next(ring.KindData)
+	if err == nil && len(record) > t.large.limit {
+		t.in.Unread() // nobody holds it
+		err = t.fail(fmt.Errorf("%w: it has %d bytes", ErrTooLong, len(record)))
+	}
 	if err != nil {
 		c.fail(err)
 		return nil, false
@@ -413,8 +418,11 @@ func (c *RecordConn) end(n int) error {
 		return ErrNotReserved
 	}
 	err := t.commit(n)
-	if t.err != nil {
+	switch {
+	case t.err != nil:
 		c.fail(t.err)
+	case err == ErrNotReserved: //nolint:errorlint // the sentinel itself
+		c.state |= reserved // it can still be ended as it should
 	}
 	return err
 }

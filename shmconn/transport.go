@@ -72,6 +72,8 @@ func newTransport(loop connection.Loop, socket *connection.Socket, own, peer *si
 		t.notice, err = loop.Add((*notice)(t), communicator.Options{Background: true, Want: communicator.Read, Priority: priority})
 	}
 	if err != nil {
+		p := wire.Packet{Kind: wire.Refusal, Reason: wire.NoResources}
+		_, _ = sys.SendMsg(socket.FD(), p.Append(nil), nil, nil) // the peer believes that the connection stands
 		return nil, errors.Join(err, t.release())
 	}
 	return t, nil
@@ -122,6 +124,13 @@ func (t *Transport) announce() {
 // Gone tells whether the peer has gone.
 func (t *Transport) Gone() bool { return t.gone }
 
+// Rest is told when nothing will be read for a while: a peer that waits for room learns of what there is.
+func (t *Transport) Rest() {
+	if !t.closed {
+		t.wake(t.in.Wakes(true))
+	}
+}
+
 // Stats returns the figures so far.
 func (t *Transport) Stats() Stats { return t.stats }
 
@@ -138,8 +147,28 @@ func (t *Transport) RemoteAddr() net.Addr { return addr(t.socket.RemoteAddr()) }
 func (t *Transport) fail(err error) error {
 	if t.err == nil {
 		t.err = err
+		t.complain()
 	}
 	return t.err
+}
+
+// complain tells the peer what it has done to end the connection, if it has.
+func (t *Transport) complain() {
+	var reason wire.Reason
+	switch {
+	case errors.Is(t.err, errWantsStream):
+		reason = wire.WantsStream
+	case errors.Is(t.err, errWantsRecords):
+		reason = wire.WantsRecords
+	case errors.Is(t.err, ErrMemory):
+		reason = wire.BadMemory
+	case errors.Is(t.err, ErrCorrupt), errors.Is(t.err, ErrTooLong):
+		reason = wire.BadRing
+	default:
+		return
+	}
+	p := wire.Packet{Kind: wire.Refusal, Reason: reason}
+	_, _ = sys.SendMsg(t.socket.FD(), p.Append(nil), nil, nil) // it learns of the end in any case
 }
 
 func (t *Transport) wrap(op string, err error) error {
@@ -155,6 +184,9 @@ func (t *Transport) wrap(op string, err error) error {
 
 // Read reads what there is, up to len(p).
 func (t *Transport) Read(p []byte) (n int, err error) {
+	if t.closed {
+		return 0, t.wrap("read", net.ErrClosed)
+	}
 	t.in.Awake()
 	for budget := len(p); n < len(p) && budget > 0 && err == nil; budget -= recordCost { // or empty records would have no end
 		if len(t.rest) == 0 {
@@ -209,18 +241,15 @@ func (t *Transport) next(want uint32) ([]byte, error) {
 
 // takeOther takes what is not of the kind that is wanted, if it can be.
 func (t *Transport) takeOther(record []byte, kind, want uint32) ([]byte, error) {
-	reason := wire.WantsStream
 	switch {
 	case kind > kindLarge:
 		return nil, &ring.CorruptError{What: "record kind", Value: uint64(kind)}
 	case kind == kindLarge && want == ring.KindData:
 		return t.takeLarge(record)
 	case want == ring.KindData:
-		reason = wire.WantsRecord
+		return nil, errWantsRecords
 	}
-	p := wire.Packet{Kind: wire.Refusal, Reason: reason}
-	_, _ = sys.SendMsg(t.socket.FD(), p.Append(nil), nil, nil) // it learns of the end in any case
-	return nil, ErrMismatch
+	return nil, errWantsStream
 }
 
 // giveBack gives back the room of all records that next has returned.
@@ -254,7 +283,7 @@ func (t *Transport) pending() bool { return len(t.rest) > 0 || t.err != nil || t
 
 // Readable tells whether Read would return something. If not, the peer is going to ring when it would.
 func (t *Transport) Readable() bool {
-	if t.pending() || t.spun() {
+	if t.closed || t.pending() || t.spun() {
 		return true
 	}
 	return t.sleep()
@@ -309,6 +338,8 @@ func (t *Transport) Flush() error { return nil }
 // writable tells why nothing can be written; nil if it can.
 func (t *Transport) writable() error {
 	switch {
+	case t.closed:
+		return net.ErrClosed
 	case t.err != nil:
 		return t.err
 	case t.ended || t.gone && !t.left(): // what it has sent is read first, and its end is told then
@@ -334,10 +365,11 @@ func (t *Transport) left() bool { return len(t.rest) > 0 || t.in.Left() }
 // Write writes what the ring has room for. After it has taken less than all, the peer is going to ring when it has made
 // room. When the peer has gone it takes nothing; when all that the peer has sent was read it is EPIPE.
 func (t *Transport) Write(p []byte) (n int, err error) {
-	err = t.writable()
-	t.out.Waited()
-	if err == nil && t.gone {
-		return 0, connection.ErrWouldBlock
+	if err = t.writable(); err == nil {
+		t.out.Waited()
+		if t.gone {
+			return 0, connection.ErrWouldBlock
+		}
 	}
 	for err == nil && n < len(p) {
 		var m int
@@ -359,7 +391,7 @@ func (t *Transport) Write(p []byte) (n int, err error) {
 		t.wake(t.out.Publish())
 	}
 	if err != nil {
-		if err != syscall.EPIPE { //nolint:errorlint // the number itself, which reading knows nothing of
+		if err != syscall.EPIPE && !t.closed { //nolint:errorlint // the number itself, which reading knows nothing of
 			err = t.fail(err)
 		}
 		return n, t.wrap("write", err)

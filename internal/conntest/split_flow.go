@@ -142,9 +142,13 @@ type countedPair struct {
 	writeDescriptor
 }
 
-type announcer interface{ EdgeTriggered() }
+type announcer interface {
+	Announce(again func())
+	Gone() bool
+	Rest()
+}
 
-// countedAnnouncer is a counted one whose descriptor is edge-triggered.
+// countedAnnouncer is a counted one whose descriptor only announces.
 type countedAnnouncer struct {
 	countedKeeper
 	announcer

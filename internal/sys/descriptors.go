@@ -172,15 +172,6 @@ func (c *control) collect(size int, fds []int) (n int) {
 	return n
 }
 
-// Discard closes descriptors that somebody else has passed along. With SO_LINGER, which a peer may have
-// set on a socket before it passed that, close(2) of the last descriptor of a socket would block.
-func Discard(fds []int) {
-	for _, fd := range fds {
-		_ = NoLinger(fd) // ENOTSOCK or EOPNOTSUPP: nothing to switch off
-		_ = Close(fd)
-	}
-}
-
 // The bounds of DiscardUnread, far above what a queue holds, and what it can hold of packets without a
 // byte, which can't be told from the end.
 const (

@@ -148,7 +148,10 @@ func NewDoorbell() (fd int, err error) {
 	}
 	var count [8]byte
 	binary.NativeEndian.PutUint64(count[:], doorbellCount)
-	if _, err = Write(fd, count[:]); err != nil {
+	if _, err = Write(fd, count[:]); err == nil {
+		err = RingDoorbell(fd) // EOPNOTSUPP before Linux 5.8
+	}
+	if err != nil {
 		return NoFD, errors.Join(err, Close(fd))
 	}
 	return fd, nil

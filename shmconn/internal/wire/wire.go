@@ -47,14 +47,14 @@ type Reason uint32
 
 // The reasons.
 const (
-	BadVersion  Reason = 1
-	BadMemory   Reason = 2 // not sealed, or not as large as was said
-	BadCapacity Reason = 3 // more than this side maps
-	BadHello    Reason = 4 // something else is wrong with it
-	NoResources Reason = 5 // this side lacks memory or descriptors
-	BadRing     Reason = 6 // later: what came through the ring can't be
-	WantsStream Reason = 7 // later: there are records in the ring
-	WantsRecord Reason = 8 // later: there is a stream in the ring
+	BadVersion   Reason = 1
+	BadMemory    Reason = 2 // not sealed, or not as large as was said
+	BadCapacity  Reason = 3 // more than this side maps
+	BadHello     Reason = 4 // something else is wrong with it
+	NoResources  Reason = 5 // this side lacks memory or descriptors
+	BadRing      Reason = 6 // later: what came through the ring can't be
+	WantsStream  Reason = 7 // later: there are records in the ring
+	WantsRecords Reason = 8 // later: there is a stream in the ring
 )
 
 // String names the reason.
@@ -74,7 +74,7 @@ func (r Reason) String() string {
 		return "a corrupt ring"
 	case WantsStream:
 		return "it takes a stream, not records"
-	case WantsRecord:
+	case WantsRecords:
 		return "it takes records, not a stream"
 	}
 	return fmt.Sprintf("reason %d", uint32(r))
