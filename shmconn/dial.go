@@ -3,7 +3,6 @@
 package shmconn
 
 import (
-	"errors"
 	"net"
 	"time"
 
@@ -16,7 +15,8 @@ import (
 type Dialer struct {
 	// Path is the path of the listener's socket, or its abstract name with a @ in front.
 	Path string
-	// Timeout bounds a dial, the handshake included. Zero: connection.DefaultDialTimeout.
+	// Timeout bounds a dial, the handshake included. Zero: connection.DefaultDialTimeout; DialConn then has no limit but
+	// that of its context.
 	Timeout time.Duration
 	// Priority is that of the work of dialling; the connection has its own.
 	Priority int
@@ -43,7 +43,7 @@ func (d Dialer) Dial(loop *communicator.Communicator, done func(connection.Trans
 		Attempts: []connection.Attempt{connection.UnixPacketAttempt(d.Path, sys.AllowDescriptors)},
 		Timeout:  d.Timeout, Name: name, Priority: d.Priority,
 	}.Dial(loop, func(t connection.Transport, err error) {
-		err = d.dialError(err)
+		err = ofRing("dial", d.Path, err)
 		if err == nil {
 			h := &handshake{socket: t.(*connection.Socket), config: d.Ring}
 			h.done = func(t *Transport, err error) {
@@ -67,17 +67,4 @@ func (d Dialer) Dial(loop *communicator.Communicator, done func(connection.Trans
 		return nil, err
 	}
 	return func() { stop() }, nil
-}
-
-// dialError says of an error of the socket that it was the ring's.
-func (d Dialer) dialError(err error) error {
-	var socket *net.OpError
-	if !errors.As(err, &socket) {
-		return err
-	}
-	cause := socket.Err
-	if errors.Is(err, connection.ErrDialTimeout) {
-		cause = errors.Join(connection.ErrDialTimeout, cause)
-	}
-	return &net.OpError{Op: "dial", Net: network, Addr: Addr(d.Path), Err: cause}
 }

@@ -51,7 +51,10 @@ var (
 )
 
 // VersionError is a peer that speaks another version of the protocol.
-type VersionError = wire.VersionError
+type VersionError struct{ Version uint16 }
+
+// Error says both versions.
+func (e *VersionError) Error() string { return "shmconn: " + (&wire.VersionError{Version: e.Version}).Error() }
 
 // RefusedError is what the peer has said against the connection.
 type RefusedError struct{ Reason string }

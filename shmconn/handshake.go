@@ -145,6 +145,9 @@ func receive(fd int) (p wire.Packet, fds []int, err error) {
 	if err == nil {
 		p, err = wire.Parse(b[:n])
 	}
+	if other := (*wire.VersionError)(nil); errors.As(err, &other) {
+		err = &VersionError{other.Version}
+	}
 	return p, room[:nfds], err
 }
 

@@ -3,6 +3,7 @@
 package shmconn
 
 import (
+	"errors"
 	"net"
 	"os"
 	"time"
@@ -52,9 +53,22 @@ func Listen(loop *communicator.Communicator, path string, serve connection.Serve
 		Mode: config.Mode, Owner: config.Owner, Group: config.Group, Backlog: config.Backlog, Descriptors: 2,
 	})
 	if err != nil {
-		return nil, err
+		return nil, ofRing("listen", path, err)
 	}
 	return connection.NewListener(loop, &acceptor{a, Addr(path)}, config.Filter.Serve(config.serve(serve)), config.Listener)
+}
+
+// ofRing says of an error of the socket that it was the ring's.
+func ofRing(op, path string, err error) error {
+	var socket *net.OpError
+	if !errors.As(err, &socket) {
+		return err
+	}
+	cause := socket.Err
+	if errors.Is(err, connection.ErrDialTimeout) {
+		cause = errors.Join(connection.ErrDialTimeout, cause)
+	}
+	return &net.OpError{Op: op, Net: network, Addr: Addr(path), Err: cause}
 }
 
 // acceptor has the address of a ring.

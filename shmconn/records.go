@@ -54,8 +54,9 @@ type RecordCloseHandler interface {
 
 // RecordFunc is a function for each record as a RecordHandler. The record lies in the memory that is shared: it is
 // valid until the function returns, must not be written to, and a hostile peer can change it meanwhile, so
-// whoever doesn't trust the peer copies what it checks. When the function returns ErrFull it gets the same record again
-// when there is room.
+// whoever doesn't trust the peer copies what it checks. When the function returns ErrFull of this very connection it gets
+// the same record again when there is room: it should write one record for each, or begin with Reserve. One that writes to
+// another connection calls Unread and Pause instead, and Resume in that one's HandleRoom.
 type RecordFunc func(c *RecordConn, record []byte) error
 
 // releaseEvery is after how many records a RecordFunc gives their room back.
@@ -90,7 +91,8 @@ type RecordConfig struct {
 	// Priority in the loop; smaller is served first.
 	Priority int
 	// TryOnly is for a sender that drops what has no room, or tries again in its own time: after ErrFull nothing
-	// is waited for, and HandleRoom is not called.
+	// is waited for, HandleRoom is not called, and a peer that makes room needn't ring. A handler that has no HandleRoom
+	// and doesn't return ErrFull is the same.
 	TryOnly bool
 }
 
@@ -267,8 +269,7 @@ func (c *RecordConn) served() bool {
 // recordCost is what a record counts in a callback besides its bytes.
 const recordCost = 8
 
-// Unread lets the record that Next has returned last come again. It is for once after each Next, before Release, and for
-// records that had room in the ring.
+// Unread lets the record that Next has returned last come again. It is for once after each Next, before Release.
 func (c *RecordConn) Unread() {
 	if c.handle.Active() && c.transport != nil {
 		c.transport.unread()
@@ -468,7 +469,8 @@ func (c *RecordConn) CloseWrite() {
 }
 
 // Close closes the connection at the end of the turn. What was committed or staged is delivered, also when this process
-// has ended by then. A connection that is still being dialled is given up.
+// has ended by then. A peer that had sent something which was not read learns of that by ErrUnread. A connection that is
+// still being dialled is given up.
 func (c *RecordConn) Close() {
 	c.state &^= reserved
 	c.CloseWrite()

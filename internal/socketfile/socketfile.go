@@ -21,7 +21,7 @@ const DefaultMode os.FileMode = 0o600
 const DefaultBacklog = 4096
 
 // ErrAbstract is returned for an abstract name with a mode, an owner or a group.
-var ErrAbstract = errors.New("unixsock: an abstract name has no file, and so no mode, owner or group")
+var ErrAbstract = errors.New("an abstract name has no file, and so no mode, owner or group")
 
 // Options say what file a socket gets.
 type Options struct {
