@@ -32,7 +32,7 @@ const (
 // most.
 type Config struct {
 	// Capacity is how many bytes the ring to the peer holds: a power of two from MinCapacity to MaxCapacity. It is this
-	// process's memory, which is made at once, on the loop: allow a millisecond for each 4 MiB. Records longer than a
+	// process's memory, which is made at once, on the loop: allow a millisecond for each MiB. Records longer than a
 	// quarter of it get memory of their own. A listener's ring is smaller for a peer that doesn't map as much. Zero:
 	// DefaultCapacity.
 	Capacity int

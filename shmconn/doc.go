@@ -27,7 +27,7 @@
 // [RecordConn.Reserve] and [RecordConn.Commit] write without a copy, [RecordConn.Next] and [RecordConn.Release] read
 // without one, [RecordConn.Stage] collects many records for one look of the peer. A record that is longer than a
 // quarter of the ring has memory of its own, and keeps its place among the others. That is made, and sealed, on the
-// loop: allow a millisecond for each 4 MiB. Of records that are often that long the ring should hold four, and more:
+// loop: allow a millisecond for each MiB. Of records that are often that long the ring should hold four, and more:
 // [Config].Capacity. A stream has no such, what is long goes through the ring in pieces. Both sides have to have the
 // same, streams or records; if not the connection ends with [ErrMismatch] when the first bytes come.
 //
