@@ -54,7 +54,9 @@ var (
 type VersionError struct{ Version uint16 }
 
 // Error says both versions.
-func (e *VersionError) Error() string { return "shmconn: " + (&wire.VersionError{Version: e.Version}).Error() }
+func (e *VersionError) Error() string {
+	return "shmconn: " + (&wire.VersionError{Version: e.Version}).Error()
+}
 
 // RefusedError is what the peer has said against the connection.
 type RefusedError struct{ Reason string }

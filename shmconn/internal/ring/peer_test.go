@@ -165,6 +165,9 @@ type records struct {
 }
 
 const (
+	// lastKind is the largest kind that a record may have.
+	lastKind = 15
+
 	numberSize   = 8
 	checksumSize = 4
 )
@@ -188,7 +191,7 @@ func (x *records) draw() {
 	case dice < 3:
 		x.size = x.max
 	case dice < 6:
-		x.kind = ring.KindUser + x.rng.Uint32N(14)
+		x.kind = ring.KindUser + x.rng.Uint32N(lastKind+1-ring.KindUser)
 	}
 }
 

@@ -129,7 +129,7 @@ func beSide(t *testing.T, capacity, n int, seed uint64, s side) error {
 		return err
 	}
 	defer func() { _ = sys.Close(set) }()
-	if err := sys.EpollAdd(set, s.bell, sys.Readable|sys.EdgeTriggered, 0, 0); err != nil {
+	if err := sys.EpollAdd(set, s.bell, sys.Writable|sys.EdgeTriggered, 0, 0); err != nil {
 		return err
 	}
 	w, r, err := ring.New(areas[0], areas[1])
