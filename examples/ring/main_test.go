@@ -55,7 +55,7 @@ func TestRing(t *testing.T) {
 		"--batch 0":       "ring: --batch, --count and --rounds: not from 1 on\n",
 		"--count 0":       "ring: --batch, --count and --rounds: not from 1 on\n",
 		"--kill 100":      "ring: \"100\" is no option\n",
-		"--peer @nobody":  "ring: the second process: dial unix @nobody: connect: connection refused\n",
+		"--peer @nobody":  "ring: the second process: dial shm @nobody: connect: connection refused\n",
 	} {
 		if out, errs, err := run(t, program, args); err == nil || out != "" || errs != want {
 			t.Errorf("%s: %v, printed %q, %q", args, err, out, errs)

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
@@ -87,21 +86,20 @@ func (s *side) HandleOpen(c *shmconn.RecordConn) error {
 	return s.send(c)
 }
 
-// HandleRoom goes on, after a Reserve has found no room.
+// HandleRoom goes on, after a Reserve has found no room, or a burst.
 func (s *side) HandleRoom(c *shmconn.RecordConn) error { return s.send(c) }
 
 // send sends what is due.
 func (s *side) send(c *shmconn.RecordConn) error {
 	for n := 0; s.due(); n += s.size {
 		if n >= burst {
-			return c.Loop().Post(func() { s.sendMore(c) })
+			c.WantRoom() // others have their turn, then HandleRoom goes on
+			return nil
 		}
 		room, err := c.Reserve(s.size)
 		switch {
 		case errors.Is(err, shmconn.ErrFull):
 			return nil // HandleRoom goes on
-		case errors.Is(err, syscall.EPIPE):
-			return nil // the other side has gone; why, HandleClose learns when all that it had sent was read
 		case err != nil:
 			return err
 		}
@@ -126,16 +124,6 @@ func (s *side) send(c *shmconn.RecordConn) error {
 // due tells whether there is a record to send: one of the flood, or then the next one when the last has come back.
 func (s *side) due() bool {
 	return s.sent < s.count || s.asks && s.sent == s.received && s.sent < s.count+s.trips
-}
-
-// sendMore is send for a function that was posted: nobody takes its error, and the connection may have closed.
-func (s *side) sendMore(c *shmconn.RecordConn) {
-	if s.closes > 0 {
-		return
-	}
-	if err := s.send(c); err != nil {
-		c.Abort(err)
-	}
 }
 
 // HandleRecords takes what has come.

@@ -101,7 +101,7 @@ func TestLayout(t *testing.T) {
 	mustBe(t, "published before Publish", word(publishedAt), 0)
 	w.Publish()
 	mustBe(t, "published", word(publishedAt), 32)
-	mustBe(t, "head", word(ring.HeaderSize), 9|3<<32)
+	mustBe(t, "head", word(ring.HeaderSize), 9|(ring.KindUser+1)<<32)
 	if got := near[ring.HeaderSize+8:][:9]; string(got) != "abcdefghi" {
 		t.Errorf("the record is %q", got)
 	}
