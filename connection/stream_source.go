@@ -181,6 +181,9 @@ func (s *Stream) heard(h *communicator.Handle) error {
 			s.handle.MarkReadable()
 			return nil
 		}
+		if s.state&eof != 0 && s.out != nil && h.Active() && t.Gone() {
+			return s.flush() // which fails now: nothing is going to announce that
+		}
 		if !s.listens() {
 			t.Rest()
 			return nil

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/eventdispatcher-go/eventdispatcher/communicator"
@@ -28,28 +29,28 @@ const unlimited = 365 * 24 * time.Hour
 //
 // On a loop's goroutine it would hold up everything: use connection.DialStream and the like there.
 //
-// It waits until the connection stands, ctx ends, or Timeout is over; here a Timeout of zero is no limit. A ctx that ends
-// later doesn't matter to the connection. An error is a *net.OpError of a "dial" over "shm", of one of the causes that
-// Dial has or of context.Cause(ctx).
+// It waits until the connection stands, ctx ends, or Timeout is over; here a Timeout of zero is no limit. A ctx that
+// ends later doesn't matter to the connection. An error is a *net.OpError of a "dial" over "shm", of one of the causes
+// that Dial has or of context.Cause(ctx).
 //
-// As with any net.Conn all methods may be called from any goroutine, at the same time too. Read returns what there is and
-// only waits if that is nothing. Write returns when all is in the ring, where the peer finds it also when this process has
-// ended; after an error its count says how much is. What one Write writes stays together. Neither makes a system call
-// unless it has to wait or the peer sleeps.
+// As with any net.Conn all methods may be called from any goroutine, at the same time too. Read returns what there is
+// and only waits if that is nothing. Write returns when all is in the ring, where the peer finds it also when this
+// process has ended; after an error its count says how much is. What one Write writes stays together. Neither makes a
+// system call unless it has to wait or the peer sleeps.
 //
-// After CloseWrite, which a type assertion to interface{ CloseWrite() error } finds, the peer reads the end of the file; a
-// Write that waits for room fails with EPIPE. Close ends all that is under way with net.ErrClosed. What was written is
-// delivered all the same, but if something is left unread here the peer gets ErrUnread after it, as a reset over TCP.
+// After CloseWrite, which a type assertion to interface{ CloseWrite() error } finds, the peer reads the end of the
+// file; a Write that waits for room fails with EPIPE. Close ends all that is under way with net.ErrClosed. What was
+// written is delivered all the same, but if something is left unread here the peer gets ErrUnread after it, as a reset
+// over TCP.
 //
 // The errors are *net.OpError of the operations "read", "write", "set" and "close" over "shm", but for the end of the
-// file, which is io.EOF itself. Their causes are net.ErrClosed; os.ErrDeadlineExceeded, after which the connection is as
-// good as before; EPIPE for what is written after CloseWrite, or to a peer that has gone; and what ends a connection, such
-// as ErrPeerDied, ErrUnread, ErrMismatch and ErrCorrupt. What is written to a peer that has gone, while something of it is
-// left to read, is lost, as it may be on a socket.
+// file, which is io.EOF itself. Their causes are net.ErrClosed; os.ErrDeadlineExceeded, after which the connection is
+// as good as before; EPIPE for what is written after CloseWrite, or to a peer that has gone, of which something may
+// still be left to read; and what ends a connection, such as ErrPeerDied, ErrUnread, ErrMismatch and ErrCorrupt.
 //
 // A connection takes the memory that the package's section "Memory" tells of, and no buffer besides: what isn't read
-// stays in the ring, and lets the peer wait. It has five descriptors and two goroutines, no loop, and no thread while it
-// waits. Ring.Spin is spent by Read; a Write meanwhile waits for it.
+// stays in the ring, and lets the peer wait. It has five descriptors and two goroutines, no loop, and no thread while
+// it waits. Ring.Spin is spent by Read; a Write meanwhile waits for it.
 func (d Dialer) DialConn(ctx context.Context) (net.Conn, error) {
 	t, err := d.dialAlone(ctx)
 	if err == nil {
@@ -105,8 +106,8 @@ func (t *Transport) leave() {
 	}
 }
 
-// conn is a connection as a net.Conn. Whoever calls reads from the ring and writes to it; what they wait for, the runtime's
-// poller tells two goroutines.
+// conn is a connection as a net.Conn. Whoever calls reads from the ring and writes to it; what they wait for, the
+// runtime's poller tells two goroutines.
 type conn struct {
 	bell, socket *os.File // duplicates of the transport's descriptors
 	watchers     sync.WaitGroup
@@ -147,7 +148,8 @@ func newConn(t *Transport) (*conn, error) {
 	return c, nil
 }
 
-// pollable returns a duplicate of a descriptor, which the runtime's poller watches: edge-triggered, as a bell has to be.
+// pollable returns a duplicate of a descriptor, which the runtime's poller watches: edge-triggered, as a bell has to
+// be.
 func pollable(fd int, name string) (*os.File, error) {
 	fd, err := sys.Dup(fd)
 	if err != nil {
@@ -230,9 +232,10 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		if err != connection.ErrWouldBlock { //nolint:errorlint // by contract the sentinel itself
 			return n, err
 		}
-		if !c.t.gone { // else nobody will make room, and none is needed
-			c.changed.Wait()
+		if c.t.gone { // nobody will make room, though something may be left to read
+			return n, c.wrap("write", syscall.EPIPE)
 		}
+		c.changed.Wait()
 	}
 }
 

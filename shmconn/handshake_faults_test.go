@@ -91,7 +91,7 @@ func packetFaults() []fault {
 		{"nothing but descriptors", func(_ *testing.T, g *greeting) { g.packet = nil }, shmconn.ErrForeign, nil, foreign},
 		{"no descriptor", func(_ *testing.T, g *greeting) { g.fds = nil }, shmconn.ErrForeign, nil, foreign},
 		{"one descriptor", func(_ *testing.T, g *greeting) { g.fds = g.fds[:1] }, shmconn.ErrForeign, nil, foreign},
-		{"three descriptors", func(_ *testing.T, g *greeting) { g.fds = append(g.fds, g.fds[0]) }, connection.ErrDescriptors, nil, wire.NoResources},
+		{"three descriptors", func(_ *testing.T, g *greeting) { g.fds = append(g.fds, g.fds[0]) }, connection.ErrDescriptors, nil, foreign},
 		{"no capacity", put64(firstAt, 0), shmconn.ErrCapacity, nil, capacity},
 		{"half the least capacity", put64(firstAt, shmconn.MinCapacity/2), shmconn.ErrCapacity, nil, capacity},
 		{"no power of two", put64(firstAt, 3*shmconn.MinCapacity), shmconn.ErrCapacity, nil, capacity},

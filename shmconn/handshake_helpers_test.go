@@ -190,11 +190,18 @@ func newBell(tb testing.TB) int {
 	return held(tb, fd, err)
 }
 
-// newMemory is a memory of that size and those seals.
+// newMemory is a memory of that size and those seals, whose pages are all there.
 func newMemory(tb testing.TB, size, seals int) int {
 	tb.Helper()
 	fd, err := sys.MemFD("ring", size)
 	held(tb, fd, err)
+	touched, err := sys.MapShared(fd, size, true)
+	if err == nil {
+		err = sys.Unmap(touched)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
 	if err := sys.Seal(fd, seals); err != nil {
 		tb.Fatal(err)
 	}

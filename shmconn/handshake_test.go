@@ -17,6 +17,7 @@ import (
 	"github.com/eventdispatcher-go/eventdispatcher/internal/looptest"
 	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn"
+	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/wire"
 )
 
@@ -47,13 +48,14 @@ func listens(t *testing.T, loop *communicator.Communicator, h shmconn.RecordHand
 	return path
 }
 
-// expectService holds that a listener serves who greets it properly.
+// expectService holds that a listener serves who greets it properly: it echoes records.
 func expectService(t *testing.T, path string) {
 	t.Helper()
 	peer, err := connect(path, shmconn.MinCapacity)
 	if err != nil {
 		t.Fatal(err)
 	}
+	peer.kind = ring.KindData
 	must(t, peer.SetDeadline(time.Now().Add(looptest.Patience)))
 	b := make([]byte, 5)
 	if _, err := peer.Write([]byte("hello")); err != nil {
@@ -148,7 +150,7 @@ func TestRefusalReaches(t *testing.T) {
 	path := listens(t, loop, shmconn.RecordFunc(echo), shmconn.ListenConfig{Ring: shmconn.Config{MaxCapacity: tiny}})
 	var refused *shmconn.RefusedError
 	err := looptest.Await(t, dials(t, loop, shmconn.Dialer{Path: path, Ring: shmconn.Config{Capacity: 2 * tiny}}), "the end of the dialling")
-	if !errors.As(err, &refused) || refused.Reason != wire.BadCapacity.String() {
+	if !errors.As(err, &refused) || refused.Reason != wire.BadCapacity.String()+": 4096 bytes at most" {
 		t.Errorf("the dialler's error is %v", err)
 	}
 	if err := looptest.Await(t, logged, "the failure in the log"); !errors.Is(err, shmconn.ErrCapacity) {
@@ -156,13 +158,45 @@ func TestRefusalReaches(t *testing.T) {
 	}
 
 	path = listens(t, loop, shmconn.RecordFunc(echo), shmconn.ListenConfig{Ring: shmconn.Config{Capacity: 4 * tiny}})
-	err = looptest.Await(t, dials(t, loop, shmconn.Dialer{Path: path, Ring: shmconn.Config{MaxCapacity: 2 * tiny}}), "the end of the dialling")
-	if !errors.Is(err, shmconn.ErrCapacity) {
+	err = looptest.Await(t, dials(t, loop, shmconn.Dialer{Path: path, Ring: shmconn.Config{MaxCapacity: tiny - 1}}), "the end of the dialling")
+	if !errors.Is(err, shmconn.ErrCapacity) { // it maps no ring at all
 		t.Errorf("the dialler's error is %v", err)
 	}
 	// The listener has a connection already, which ends with that.
-	if err := looptest.Await(t, logged, "the failure in the log"); !errors.As(err, &refused) || refused.Reason != wire.BadCapacity.String() {
+	err = looptest.Await(t, logged, "the failure in the log")
+	if !errors.As(err, &refused) || refused.Reason != wire.BadCapacity.String()+": 4095 bytes at most" {
 		t.Errorf("the listener's error is %v", err)
+	}
+}
+
+// TestClampedToPeer: a listener's ring is no larger than what the dialler maps, a dialler's is as it was asked for.
+func TestClampedToPeer(t *testing.T) {
+	for _, tt := range []struct{ listener, maps, want int }{
+		{8 * tiny, 8 * tiny, 8 * tiny},
+		{8 * tiny, 4 * tiny, 4 * tiny},
+		{8 * tiny, 4*tiny - 1, 2 * tiny},
+		{8 * tiny, tiny, tiny},
+		{tiny, 0, tiny},
+	} {
+		var server, client hooks
+		d := join(t, &server, &client, terms{
+			server: shmconn.Config{Capacity: tt.listener}, client: shmconn.Config{Capacity: 2 * tiny, MaxCapacity: tt.maps},
+		})
+		d.on(func() {
+			if out, in := d.server.Transport().Capacity(); out != tt.want || in != 2*tiny {
+				t.Errorf("%+v: the listener's side has %d bytes out and %d in", tt, out, in)
+			}
+			if out, in := d.client.Transport().Capacity(); out != 2*tiny || in != tt.want {
+				t.Errorf("%+v: the dialler's side has %d bytes out and %d in", tt, out, in)
+			}
+			fill(t, d.server, 100) // it is as large as it says
+		})
+		d.settle()
+		d.on(func() {
+			if n := len(client.got); n < tt.want*9/10/112 {
+				t.Errorf("%+v: %d records have come", tt, n)
+			}
+		})
 	}
 }
 

@@ -28,8 +28,9 @@ type blockingPeer struct {
 	socket *net.UnixConn
 	bell   *os.File // its own
 	raw    syscall.RawConn
-	theirs int // the bell of the other side
-	memory int // until the handshake is over
+	theirs int    // the bell of the other side
+	memory int    // until the handshake is over
+	kind   uint32 // of what it sends and takes: pieces of a stream, or records
 	own    []byte
 	peer   []byte
 	gone   atomic.Bool // the other side's socket is closed
@@ -68,7 +69,7 @@ func connect(path string, capacity int) (*blockingPeer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &blockingPeer{socket: socket, memory: sys.NoFD, theirs: sys.NoFD, lost: make(chan struct{})}
+	b := &blockingPeer{socket: socket, memory: sys.NoFD, theirs: sys.NoFD, kind: ring.KindPiece, lost: make(chan struct{})}
 	if err = b.bring(capacity); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -252,8 +253,8 @@ func (b *blockingPeer) take() {
 	for r.n < len(r.p) {
 		if len(r.rest) == 0 {
 			record, kind, ok, err := r.in.Next()
-			if err == nil && ok && kind != ring.KindPiece {
-				err = errors.New("no record of a stream")
+			if err == nil && ok && kind != b.kind {
+				err = errors.New("a record of another kind")
 			}
 			if !ok || err != nil {
 				r.err = err
@@ -302,7 +303,7 @@ func (b *blockingPeer) tryWrite() (done bool) {
 			w.err = syscall.EPIPE
 			return true
 		}
-		n, err := w.out.Write(w.p[w.n:])
+		n, err := b.put(w.p[w.n:])
 		w.n += n
 		b.wake(w.out.Publish())
 		if err != nil || w.n == len(w.p) {
@@ -318,6 +319,21 @@ func (b *blockingPeer) tryWrite() (done bool) {
 			return false
 		}
 	}
+}
+
+// put writes what has room of a stream, or all as one record.
+func (b *blockingPeer) put(p []byte) (n int, err error) {
+	out := b.writing.out
+	if b.kind == ring.KindPiece {
+		return out.Write(p)
+	}
+	room, err := out.Reserve(len(p))
+	if room == nil {
+		return 0, err
+	}
+	n = copy(room, p)
+	out.Commit(n, b.kind)
+	return n, nil
 }
 
 // CloseWrite ends the writing side alone.

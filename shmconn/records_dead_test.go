@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/eventdispatcher-go/eventdispatcher/connection"
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn"
 )
 
@@ -182,62 +181,3 @@ func TestWriteToTheDead(t *testing.T) {
 		})
 	}
 }
-
-// TestStreamToTheDead: it is the same for a stream that writes as long as nothing of it has to wait.
-func TestStreamToTheDead(t *testing.T) {
-	h := newHome(t)
-	path := ringPath(t)
-	ring := shmconn.Config{Capacity: tiny}
-	var server *connection.Stream
-	got, ended := 0, false
-	pumping := func(s *connection.Stream) error {
-		for s.QueuedBytes() == 0 {
-			if _, err := s.Write(make([]byte, 100)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	handler := &bytesOnly{
-		open: func(s *connection.Stream) { server = s; s.Pause() },
-		data: func(s *connection.Stream, data []byte) (int, error) { got += len(data); return len(data), pumping(s) },
-		end:  func() { ended = true },
-	}
-	client := hooks{records: nothing}
-	d := &duo{home: h}
-	h.on(func() {
-		_, err := shmconn.Listen(h.Communicator, path, connection.Streams(handler, connection.StreamConfig{}), shmconn.ListenConfig{Ring: ring})
-		must(t, err)
-		d.client, err = shmconn.DialRecords(h.Communicator, shmconn.Dialer{Path: path, Ring: ring}, &client, shmconn.RecordConfig{})
-		must(t, err)
-	})
-	h.until("the connection", func() bool { return client.opens > 0 && server != nil })
-	sent := 0
-	h.on(func() { sent = 100 * fill(t, d.client, 100) })
-	d.kill()
-	h.settle()
-	h.on(func() {
-		must(t, pumping(server))
-		server.Resume()
-	})
-	h.until("the end", func() bool { return ended })
-	if got != sent {
-		t.Errorf("%d of %d bytes were read", got, sent)
-	}
-	d.bury()
-}
-
-// bytesOnly is a handler of a stream, by functions of the test.
-type bytesOnly struct {
-	open func(s *connection.Stream)
-	data func(s *connection.Stream, data []byte) (int, error)
-	end  func()
-}
-
-func (b *bytesOnly) HandleOpen(s *connection.Stream) error { b.open(s); return nil }
-
-func (b *bytesOnly) HandleData(s *connection.Stream, data []byte) (int, error) {
-	return b.data(s, data)
-}
-
-func (b *bytesOnly) HandleClose(*connection.Stream, error) { b.end() }

@@ -271,14 +271,10 @@ func TestPauseResume(t *testing.T) {
 		d.server.Resume()
 	})
 	d.settle()
-	d.on(func() {
-		if server.eofs != 1 || server.ended != 0 {
-			t.Errorf("HandleEOF %d times, closed %d times", server.eofs, server.ended)
-		}
-		d.server.Close()
-	})
-	d.settle()
 	d.on(func() { expectEnd(t, "server", &server.hooks, nil) })
+	if server.eofs != 0 { // there is nobody to write to
+		t.Errorf("HandleEOF %d times", server.eofs)
+	}
 }
 
 // TestPausedSleeps: a connection that is paused costs nothing, though there is something to read or its peer has gone.

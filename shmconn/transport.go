@@ -271,6 +271,7 @@ func (t *Transport) state() error {
 	case how == ring.EndOrderly:
 		return io.EOF
 	case how == ring.EndReset:
+		t.listen() // it may have said why, and has before it ended
 		return t.fail(ErrUnread)
 	case t.gone && !t.in.More():
 		return t.fail(ErrPeerDied)
