@@ -43,7 +43,7 @@
 // process with n connections has n × (4096 + [Config].Capacity) bytes of shared memory, and maps at most
 // n × (4096 + MaxCapacity) of its peers'. Long records come on top: at most [MaxLarge] of the peer's, each up to
 // MaxRecord, and as many and one of its own. Beside that a connection takes about 2 KiB, three descriptors, and two
-// sources in the loop, the second in the background. The memory has no name in any folder, and is gone when both
+// sources in the loop, the second in the background; one of DialConn five descriptors, two goroutines, and no loop. The memory has no name in any folder, and is gone when both
 // processes are, however they have ended. Only the socket's file stays when a listener is killed; the next replaces it.
 //
 // # The other side

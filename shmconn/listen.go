@@ -4,6 +4,7 @@ package shmconn
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -66,7 +67,7 @@ func ofRing(op, path string, err error) error {
 	}
 	cause := socket.Err
 	if errors.Is(err, connection.ErrDialTimeout) {
-		cause = errors.Join(connection.ErrDialTimeout, cause)
+		cause = fmt.Errorf("%w: %w", connection.ErrDialTimeout, cause)
 	}
 	return &net.OpError{Op: op, Net: network, Addr: Addr(path), Err: cause}
 }
