@@ -4,7 +4,6 @@ package communicator_test
 
 import (
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -276,6 +275,32 @@ func TestEdgesOfWriting(t *testing.T) {
 	quiet(t, h.Loop(), silence/2)
 }
 
+// TestEdgesTaken: that somebody has taken something is told as well, as long as something is left: a bell may be rung by
+// reading it.
+func TestEdgesTaken(t *testing.T) {
+	const count = 5
+	for _, priority := range []int{0, communicator.PriorityUrgent} {
+		fd, err := unix.Eventfd(count, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK|unix.EFD_SEMAPHORE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := newFile(t, fd)
+		_, h, calls := bell(t, f, communicator.Options{Want: edges, Priority: priority})
+		for i := 1; i < count; i++ {
+			if n := calls(); n != i {
+				t.Errorf("priority %d: %d calls, want %d", priority, n, i)
+			}
+			if !f.drain(t) {
+				t.Error("nothing is there")
+			}
+		}
+		if n := calls(); n != count {
+			t.Errorf("priority %d: %d calls, want %d", priority, n, count)
+		}
+		quiet(t, h.Loop(), silence/2)
+	}
+}
+
 // TestEdgesNames: as a text, with what it stands beside.
 func TestEdgesNames(t *testing.T) {
 	for i, want := range map[communicator.Interest]string{
@@ -288,55 +313,6 @@ func TestEdgesNames(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-}
-
-// TestEdgesRate: what comes while the source is over its rate is told when that is over. As it is watched anew then it
-// is called once in any case.
-func TestEdgesRate(t *testing.T) {
-	for _, priority := range []int{0, -1} {
-		for range 10 { // until the machine lets the events come within the interval
-			if edgesOverRate(t, priority) {
-				break
-			}
-		}
-	}
-}
-
-func edgesOverRate(t *testing.T, priority int) (limited bool) {
-	t.Helper()
-	const events = 3
-	f := signalled(t)
-	p, h, calls := bell(t, f, communicator.Options{Want: edges, Priority: priority, Rate: rate(events, pause), Disabled: true})
-	var began, again time.Time
-	do(t, h.Loop(), func() {
-		p.read = func(*communicator.Handle) error {
-			switch f.signal(t); p.reads {
-			case 1:
-				began = time.Now()
-			case events:
-				h.Loop().AfterTurn(func() { limited = h.Limited() })
-			case events + 1:
-				again = time.Now()
-				p.read = ignore
-			}
-			return nil
-		}
-		h.SetEnabled(true)
-	})
-	pass(t, 2*pause)
-	n := calls()
-	if !limited {
-		return false
-	}
-	if n < events+1 || n > events+2 || again.Sub(began) < pause {
-		t.Errorf("%d calls; called again after %v", n, again.Sub(began))
-	}
-	do(t, h.Loop(), func() { limited = !h.Limited() })
-	if !limited {
-		t.Error("still limited")
-	}
-	quiet(t, h.Loop(), silence/2)
-	return true
 }
 
 // TestEdgesHangUp: the end of the other side is told once as well, and the source that does nothing about it is not

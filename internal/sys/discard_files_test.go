@@ -4,6 +4,7 @@ package sys_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -120,7 +121,9 @@ func discarded(fds []int) []int {
 // TestDiscardHangs: a file whose closing hangs holds up neither who discards it nor what else is discarded, but files
 // when there are too many of those. A process of its own tries, because nothing takes a filter of system calls away.
 func TestDiscardHangs(t *testing.T) {
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChildHangs$", "-test.count=1", "-test.timeout=60s", "-test.v")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	child := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestChildHangs$", "-test.count=1", "-test.timeout=60s", "-test.v")
 	child.Env = append(os.Environ(), hangs+"=1", "GORACE=atexit_sleep_ms=0") // else a second at its end
 	out, err := child.CombinedOutput()
 	switch {
