@@ -74,8 +74,8 @@ type Interest uint8
 // calls POLLPRI: a trigger of the kernel's pressure files, an edge of a GPIO line, out-of-band data. It is
 // served by HandleRead.
 //
-// EdgeTriggered, beside others, is epoll's EPOLLET: the source is called once for each time that something comes or is taken,
-// whichever way it is watched, and not again for what it leaves. It has to keep in mind what it leaves, see MarkReadable. It
+// EdgeTriggered, beside others, is epoll's EPOLLET: the source is called once for each time that something comes, or is
+// taken and more is left, and not again for what it leaves. It has to keep in mind what it leaves, see MarkReadable. It
 // is for descriptors that only announce something, such as an eventfd that nobody has to empty. Whenever the source begins
 // to be watched, also at the end of a silence of its Rate, or is watched for something else, it is called for what is there already.
 const (

@@ -39,7 +39,8 @@ type RoomHandler interface {
 	HandleRoom(c *RecordConn) error
 }
 
-// RecordEOFHandler is a RecordHandler that is told when the peer has ended its side, and all was read. The connection
+// RecordEOFHandler is a RecordHandler that is told when the peer has ended its side, and all was read, but not if it has
+// gone altogether by then: the connection closes with the cause nil. Otherwise the connection
 // stays open for writing until Close. Without it the connection closes by itself.
 type RecordEOFHandler interface {
 	HandleEOF(c *RecordConn) error

@@ -93,9 +93,10 @@ func (p *greetedPeer) sendRecord(t *testing.T, size, seals int) {
 // TestWrongRecords: what a peer does wrong ends the connection with an error that says so, and the peer is told, too.
 func TestWrongRecords(t *testing.T) {
 	const mostRecord, sealed = 3000, unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
+	holds := make(chan bool, shmconn.MaxLarge)
 	hoard := func(c *shmconn.RecordConn) error {
 		for _, ok := c.Next(); ok; _, ok = c.Next() {
-			continue
+			holds <- true
 		}
 		return nil
 	}
@@ -155,6 +156,9 @@ func TestWrongRecords(t *testing.T) {
 					p.sendRecord(t, 100, sealed)
 				}
 				p.publish(t)
+				for range shmconn.MaxLarge - 1 {
+					looptest.Await(t, holds, "the records")
+				}
 				p.sendLarge(t, 100, sealed)
 				p.sendLarge(t, 100, sealed)
 			},

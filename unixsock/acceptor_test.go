@@ -123,7 +123,7 @@ func TestPacketAcceptorErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]error{
-		used:                     syscall.EADDRINUSE,
+		used:                      syscall.EADDRINUSE,
 		t.TempDir() + "/no/where": fs.ErrNotExist,
 	} {
 		other, err := unixsock.NewPacketAcceptor(path, unixsock.ListenConfig{})

@@ -22,6 +22,7 @@ type behaviour struct {
 	cut     bool     // streams: ends TLS without its alert
 	torn    bool     // streams: ends in the middle of a TLS record
 	deaf    bool     // never reads
+	records bool     // rings: has records, not a stream
 	tls     *tls.Config
 }
 

@@ -24,8 +24,11 @@ func (p *peer) serveRings(path string, b behaviour) error {
 		_, err := connection.NewStream(loop, t, &ringPeer{peer: p, behaviour: b}, connection.StreamConfig{})
 		return err
 	}
-	if b.reset {
+	switch {
+	case b.reset:
 		serve = shmconn.Records(leaver{}, shmconn.RecordConfig{})
+	case b.records:
+		serve = shmconn.Records(recorder(b), shmconn.RecordConfig{})
 	}
 	if _, err := shmconn.Listen(loop, path, serve, shmconn.ListenConfig{}); err != nil {
 		return errors.Join(err, loop.Close())
@@ -87,3 +90,26 @@ type leaver struct{}
 var errLeave = errors.New("nothing of this is read")
 
 func (leaver) HandleRecords(*shmconn.RecordConn) error { return errLeave }
+
+// recorder takes records.
+type recorder behaviour
+
+func (r recorder) HandleOpen(c *shmconn.RecordConn) error {
+	if !r.greet {
+		return nil
+	}
+	for _, text := range r.replies {
+		if err := c.Send([]byte(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r recorder) HandleRecords(c *shmconn.RecordConn) error {
+	if r.greet {
+		c.Pause() // the other side is to find it out
+		return nil
+	}
+	return shmconn.RecordFunc(func(*shmconn.RecordConn, []byte) error { return nil }).HandleRecords(c)
+}

@@ -23,10 +23,10 @@ import (
 // TestProgram plays the scripts of testdata with the real program. They have these commands besides those of
 // testscript:
 //
-//	peer NAME TYPE [-hold] [-reset] [-cut] [-torn] [-deaf] [-abstract] [-greet] [-tls] [-mutual] [-misnamed] [-long N] [REPLY...]
+//	peer NAME TYPE [-hold] [-reset] [-cut] [-torn] [-deaf] [-abstract] [-greet] [-records] [-tls] [-mutual] [-misnamed] [-long N] [REPLY...]
 //	  starts a service, whose address is $NAME then; TYPE is one of --type, or unixpacket; REPLY has Go's escapes;
 //	  -cut ends TLS without its alert, -torn in the middle of a record,
-//	  -greet sends the replies before it reads,
+//	  -greet sends the replies before it reads, -records takes records of a ring, and with -greet sends them,
 //	  -mutual wants certificates of clients, -misnamed has one of another host, -long N adds a REPLY of N bytes
 //	received NAME TEXT
 //	  waits for what the service has got from the next sender, which has to be TEXT behind the prefix of the program
@@ -133,6 +133,8 @@ func startScriptPeer(ts *testscript.TestScript, servers map[string]*tls.Config, 
 			dir = ""
 		case "-greet":
 			b.greet = true
+		case "-records":
+			b.records = true
 		case "-tls", "-mutual", "-misnamed":
 			b.tls = servers[args[0]]
 		case "-long":

@@ -26,6 +26,16 @@ var golden = []struct {
 		01 00 00 00 00 00 00 80   40 00 00 00 00 00 00 00
 		00 00 00 00 00 00 00 00   00 00 00 00 00 00 00 00
 		00 00 00 00 00 00 00 00   00 00 00 00 00 00 00 00`},
+	{"a hello with the largest ring", wire.Packet{Kind: wire.Hello, First: 1 << 12, Third: 1 << 26}, `
+		65 64 2d 72 69 6e 67 0a   01 00   01 00   00 00 00 00
+		00 00 00 00 00 00 00 00   00 10 00 00 00 00 00 00
+		00 00 00 00 00 00 00 00   00 00 00 04 00 00 00 00
+		00 00 00 00 00 00 00 00   00 00 00 00 00 00 00 00`},
+	{"a refusal of a ring", wire.Packet{Kind: wire.Refusal, Reason: wire.WantsRecords}, `
+		65 64 2d 72 69 6e 67 0a   01 00   02 00   08 00 00 00
+		00 00 00 00 00 00 00 00   00 00 00 00 00 00 00 00
+		00 00 00 00 00 00 00 00   00 00 00 00 00 00 00 00
+		00 00 00 00 00 00 00 00   00 00 00 00 00 00 00 00`},
 	{"a refusal", wire.Packet{Kind: wire.Refusal, Reason: wire.BadCapacity}, `
 		65 64 2d 72 69 6e 67 0a   01 00   02 00   03 00 00 00
 		00 00 00 00 00 00 00 00   00 00 00 00 00 00 00 00
@@ -111,12 +121,19 @@ func TestRefusalsOfOtherVersions(t *testing.T) {
 
 func TestTexts(t *testing.T) {
 	seen := map[string]wire.Reason{}
-	for r := wire.BadVersion; r <= wire.BadRing+1; r++ {
+	for r := wire.BadVersion; r <= wire.WantsRecords+1; r++ {
 		text := r.String()
 		if other, ok := seen[text]; ok || text == "" {
 			t.Errorf("the reasons %d and %d are both %q", other, r, text)
 		}
 		seen[text] = r
+	}
+	for r, want := range map[wire.Reason]string{
+		wire.BadRing: "a corrupt ring", wire.WantsStream: "it takes a stream, not records", wire.WantsRecords: "it takes records, not a stream",
+	} {
+		if text := r.String(); text != want {
+			t.Errorf("the reason %d is %q, not %q", r, text, want)
+		}
 	}
 	if text := wire.Reason(1234).String(); text != "reason 1234" {
 		t.Errorf("an unknown reason is %q", text)
