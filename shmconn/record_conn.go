@@ -115,7 +115,7 @@ func (c *RecordConn) attach(t connection.Transport, err error) {
 		return
 	}
 	c.opened()
-	if c.state&lacking != 0 {
+	if c.state&(lacking|asked) != 0 {
 		c.handle.MarkReadable()
 	}
 }
@@ -261,9 +261,8 @@ func (c *RecordConn) WantRoom() {
 	if !c.handle.Active() {
 		return
 	}
-	c.state |= lacking | asked
+	c.state |= asked
 	if c.transport != nil {
-		c.transport.out.Satisfied()
 		c.handle.MarkReadable()
 	}
 }
@@ -378,6 +377,7 @@ func (c *RecordConn) CloseWrite() {
 // still being dialled is given up.
 func (c *RecordConn) Close() {
 	c.state &^= reserved
+	c.letGo()
 	c.CloseWrite()
 	c.handle.Remove(nil)
 }
@@ -386,5 +386,6 @@ func (c *RecordConn) Close() {
 // read learns of that by ErrUnread.
 func (c *RecordConn) Abort(cause error) {
 	c.state &^= reserved
+	c.letGo()
 	c.handle.Remove(cause)
 }

@@ -52,7 +52,7 @@ func (src *recordSource) HandleRead(h *communicator.Handle) error {
 		case c.state&asked != 0:
 			h.MarkReadable()
 		case !c.reading():
-			t.wake(t.in.Wakes(true))
+			t.Rest()
 		case t.pending() || t.spun():
 			if h.Continue() {
 				continue
@@ -76,7 +76,7 @@ func (c *RecordConn) serve() error {
 	t := c.transport
 	t.in.Awake()
 	was := c.state
-	if was&(lacking|stuck) != 0 {
+	if was&(lacking|stuck|asked) != 0 {
 		if err := c.room(); err != nil || !c.handle.Active() {
 			return err
 		}
@@ -115,7 +115,7 @@ func (c *RecordConn) outcome(err error) error {
 		return nil
 	}
 	c.state = c.state&^reserved | disowned
-	if errors.Is(err, ErrFull) {
+	if errors.Is(err, ErrFull) && c.state&full == 0 {
 		return ErrNotFull
 	}
 	if t := c.transport; t.gone && errors.Is(err, syscall.EPIPE) {
@@ -129,28 +129,35 @@ func (c *RecordConn) outcome(err error) error {
 // room looks whether there is room again.
 func (c *RecordConn) room() error {
 	t := c.transport
-	was := c.state
+	was, over := c.state, lacking|stuck|asked
 	switch {
 	case t.writable() != nil: // there will never be: the handler learns it by reading, or when it tries
 		if was&eof == 0 || t.ended {
-			was &^= lacking
+			was &^= lacking | asked
 		}
 	case t.gone:
-		if was&paused != 0 { // what is written goes nowhere, and only because there is something to read
+		if was&paused != 0 { // what is written goes nowhere, and only because there is something to read: Resume goes on
+			if was&asked != 0 {
+				c.state = c.state&^asked | lacking
+			}
 			return nil
 		}
-	default:
+	case was&(lacking|stuck) != 0:
 		t.out.Waited()
 		room, err := t.out.Wait()
 		if err != nil {
 			return t.wrap("write", t.fail(err))
 		}
-		if !room {
+		switch {
+		case room:
+		case was&asked == 0:
 			return nil
+		default:
+			over = asked // what waits for room goes on waiting
 		}
 	}
-	c.state &^= lacking | stuck | asked | full
-	if h, ok := c.handler.(RoomHandler); ok && was&lacking != 0 {
+	c.state &^= over | full
+	if h, ok := c.handler.(RoomHandler); ok && was&(lacking|asked) != 0 {
 		return c.pumped(h.HandleRoom(c))
 	}
 	return nil
@@ -175,7 +182,7 @@ func (c *RecordConn) ended() error {
 			return nil
 		}
 		if h, ok := c.handler.(RecordEOFHandler); ok && !t.gone && c.state&eof == 0 {
-			c.state |= eof
+			c.state = c.state&^full | eof
 			return c.outcome(h.HandleEOF(c))
 		}
 		c.handle.Remove(nil)
@@ -279,6 +286,7 @@ func (t *Transport) unread() {
 	t.stats.RecordsReceived--
 	t.stats.BytesReceived -= uint64(t.newest)
 	t.newest = none
+	t.over = false
 	t.in.Unread()
 	t.large.unread()
 }

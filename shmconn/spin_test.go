@@ -77,11 +77,11 @@ func parallel() bool {
 
 // TestSpinHits: two ends on processors of their own find each other awake.
 func TestSpinHits(t *testing.T) {
-	const rounds = 1000
+	const rounds = 10_000 // for longer than a pause, which two misses at the beginning make
 	config := shmconn.Config{Spin: shmconn.MaxSpin}
 	var client, server shmconn.Stats
 	tried := 0
-	for range 10 {
+	for range 5 {
 		free := parallel()
 		client, server = rally(t, shmconn.RecordFunc(echo), rounds, terms{apart: true, server: config, client: config})
 		for _, s := range []shmconn.Stats{client, server} {
@@ -89,7 +89,7 @@ func TestSpinHits(t *testing.T) {
 				t.Errorf("more hits than tries: %+v", s)
 			}
 		}
-		if client.SpinHits > rounds/10 && server.SpinHits > rounds/10 {
+		if client.SpinHits > rounds/100 && server.SpinHits > rounds/100 {
 			if client.Bells+server.Bells > 2*rounds-client.SpinHits/2 {
 				t.Errorf("hits, and all the bells: %+v, %+v", client, server)
 			}
@@ -99,7 +99,7 @@ func TestSpinHits(t *testing.T) {
 			tried++
 		}
 	}
-	if tried < 5 {
+	if tried < 3 {
 		t.Skipf("no two processors to spare: %+v, %+v", client, server)
 	}
 	t.Errorf("hardly any hits: %+v, %+v", client, server)

@@ -29,6 +29,7 @@ type Transport struct {
 	large  large
 	spin   spin
 	stats  Stats
+	freed  bool   // something was given back since a peer that waits for room was told of all
 	void   []byte // room for a record for a peer that has gone
 	lost   int    // bytes written to it since it last looked full
 	newest int    // length of the record that unread gives back, or none
@@ -36,6 +37,7 @@ type Transport struct {
 	err    error  // what has ended it
 	gone   bool   // the peer's socket is closed
 	ended  bool   // the writing side
+	over   bool   // the peer has ended its side, and all was read
 	closed bool
 	pinned bool // records of it are in use: it stays mapped
 }
@@ -125,7 +127,8 @@ func (t *Transport) Gone() bool { return t.gone }
 
 // Rest is told when nothing will be read for a while: a peer that waits for room learns of what there is.
 func (t *Transport) Rest() {
-	if !t.closed {
+	if t.freed && !t.closed { // else two sides that wait for room, and don't read, would wake each other for ever
+		t.freed = false
 		t.wake(t.in.Wakes(true))
 	}
 }
@@ -162,6 +165,7 @@ func (t *Transport) Read(p []byte) (n int, err error) {
 		t.giveBack()
 	} else {
 		t.in.ReleaseOthers()
+		t.freed = true
 	}
 	t.wake(t.in.Wakes(false))
 	if n > 0 {
@@ -215,6 +219,7 @@ func (t *Transport) takeOther(record []byte, kind, want uint32) ([]byte, error) 
 // giveBack gives back the room of all records that next has returned.
 func (t *Transport) giveBack() {
 	t.newest = none
+	t.freed = true
 	t.in.Release()
 	t.large.release()
 }
@@ -249,7 +254,7 @@ const busy = 2
 
 // sleep lets the peer ring when it has more; true means that it has already, or may have.
 func (t *Transport) sleep() (more bool) {
-	t.wake(t.in.Wakes(true))
+	t.Rest()
 	if looked := t.looked; t.stats.RecordsReceived-looked >= busy {
 		t.looked = t.stats.RecordsReceived
 		return true
@@ -283,7 +288,7 @@ func (t *Transport) writable() error {
 		return net.ErrClosed
 	case t.err != nil:
 		return t.err
-	case t.ended || t.gone && !t.left(): // what it has sent is read first, and its end is told then
+	case t.ended || t.gone && (t.over || !t.left()): // what it has sent is read first, and its end is told then
 		return syscall.EPIPE
 	}
 	return nil

@@ -4,6 +4,7 @@ package shmconn
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 
@@ -62,10 +63,13 @@ func (t *Transport) state() error {
 	case err != nil:
 		return t.fail(err)
 	case how == ring.EndOrderly:
+		t.over = true
 		return io.EOF
 	case how == ring.EndReset:
 		t.listen() // it may have said why, and has before it ended
 		return t.fail(ErrUnread)
+	case t.over:
+		return t.fail(fmt.Errorf("%w: there is more after its end", ErrCorrupt))
 	case t.gone && !t.in.More():
 		return t.fail(ErrPeerDied)
 	}
