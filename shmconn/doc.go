@@ -56,7 +56,8 @@
 // own is checked, each word read once: what can't be ends the connection with [ErrCorrupt], which says what it was.
 // Its bell is taken only if it is an eventfd, and rung in a way that never waits.
 //
-// What the other side can do is keep a connection of its own busy or idle, as on a socket. And a record that lies in
+// What the other side can do is keep a connection of its own busy or idle, as on a socket; and pass descriptors of files
+// whose closing hangs, which then hang beside the loop, at most four at a time, while others stay open. And a record that lies in
 // the ring can change while it is looked at: copy what you check, unless you trust the peer. Streams copy. Writing to
 // a record that was received crashes the process: its memory can't be written.
 //
