@@ -40,11 +40,12 @@
 // # Memory
 //
 // Each side pays for what it sends: 4096 + Capacity bytes, all of it from the beginning, which both sides map. So a
-// process with n connections has n × (4096 + [Config].Capacity) bytes of shared memory, and maps at most
-// n × (4096 + MaxCapacity) of its peers'. Long records come on top: at most [MaxLarge] of the peer's, each up to
-// MaxRecord, and as many and one of its own. Beside that a connection takes about 2 KiB, three descriptors, and two
-// sources in the loop, the second in the background; one of DialConn five descriptors, two goroutines, and no loop. The memory has no name in any folder, and is gone when both
-// processes are, however they have ended. Only the socket's file stays when a listener is killed; the next replaces it.
+// process with n connections has n × (4096 + [Config].Capacity) bytes of shared memory, and maps at most n × (4096 +
+// MaxCapacity) of its peers'. Long records come on top: at most [MaxLarge] of the peer's, each up to MaxRecord, and as
+// many and one of its own. Beside that a connection takes about 2 KiB, three descriptors, and two sources in the loop,
+// the second in the background; one of DialConn five descriptors, two goroutines, and no loop. The memory has no name
+// in any folder, and is gone when both processes are, however they have ended. Only the socket's file stays when a
+// listener is killed; the next replaces it.
 //
 // # The other side
 //
@@ -56,10 +57,10 @@
 // own is checked, each word read once: what can't be ends the connection with [ErrCorrupt], which says what it was.
 // Its bell is taken only if it is an eventfd, and rung in a way that never waits.
 //
-// What the other side can do is keep a connection of its own busy or idle, as on a socket; and pass descriptors of files
-// whose closing hangs, which then hang beside the loop, at most four at a time, while others stay open. And a record that lies in
-// the ring can change while it is looked at: copy what you check, unless you trust the peer. Streams copy. Writing to
-// a record that was received crashes the process: its memory can't be written.
+// What the other side can do is keep a connection of its own busy or idle, as on a socket; and pass descriptors of
+// files whose closing hangs, which then hang beside the loop, at most four at a time, while others stay open. And a
+// record that lies in the ring can change while it is looked at: copy what you check, unless you trust the peer.
+// Streams copy. Writing to a record that was received crashes the process: its memory can't be written.
 //
 // A process that forks without starting another program, as no Go program does by itself, must not touch its
 // connections in the child, which doesn't have the mappings; and while the child lives its peers don't notice the
