@@ -354,7 +354,12 @@ func (c *RecordConn) Send(p []byte) error {
 }
 
 // Pause stops reading; HandleRecords is not called until Resume. The peer's orderly end goes unnoticed meanwhile.
-func (c *RecordConn) Pause() { c.state |= paused }
+func (c *RecordConn) Pause() {
+	c.state |= paused
+	if c.transport != nil && c.state&serving == 0 {
+		c.transport.Rest()
+	}
+}
 
 // Resume goes on reading, in the next turn.
 func (c *RecordConn) Resume() {
