@@ -113,8 +113,8 @@ func splitPort(text string) (host, port string, err error) {
 // isHost tells whether it is an address or may be a name. Underscores are in names of some local networks, and letters
 // of other alphabets in /etc/hosts.
 func isHost(host string) bool {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return true
+	if address, err := netip.ParseAddr(host); err == nil {
+		return !strings.ContainsAny(address.Zone(), "[]") // which stand around an address
 	}
 	return !strings.HasPrefix(host, "-") && !strings.ContainsFunc(host, func(r rune) bool {
 		return r == unicode.ReplacementChar || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r)

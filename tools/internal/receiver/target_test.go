@@ -151,7 +151,7 @@ func TestTarget(t *testing.T) {
 
 // FuzzParse: what is taken can be given to package net, and is taken again as it comes out.
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"127.0.0.1:1", "[::1]", "::1", "fe80::1%lo:1", "/x", "@x", "a:b:c", "localhost:http", "::", "\xff"} {
+	for _, text := range []string{"127.0.0.1:1", "[::1]", "::1", "fe80::1%lo:1", "/x", "@x", "a:b:c", "localhost:http", "::", "\xff", "::%[", "::%]"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
