@@ -177,7 +177,13 @@ func (h *handshake) refuse(err error) {
 	case sys.Exhausted(err), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOSPC):
 		reason = wire.NoResources
 	}
-	_ = h.send(wire.Packet{Kind: wire.Refusal, Reason: reason, Third: uint64(h.config.MaxCapacity)}, nil)
+	sendRefusal(h.socket, wire.Packet{Reason: reason, Third: uint64(h.config.MaxCapacity)})
+}
+
+// sendRefusal tells a peer why, if it can hear it: it learns of the end in any case.
+func sendRefusal(s *connection.Socket, p wire.Packet) {
+	p.Kind = wire.Refusal
+	_, _ = sys.SendMsg(s.FD(), p.Append(nil), nil, nil)
 }
 
 func (h *handshake) HandleTimeout(*communicator.Handle) error {

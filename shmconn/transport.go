@@ -73,8 +73,7 @@ func newTransport(loop connection.Loop, socket *connection.Socket, own, peer *si
 		t.notice, err = loop.Add((*notice)(t), communicator.Options{Background: true, Want: communicator.Read, Priority: priority})
 	}
 	if err != nil {
-		p := wire.Packet{Kind: wire.Refusal, Reason: wire.NoResources}
-		_, _ = sys.SendMsg(socket.FD(), p.Append(nil), nil, nil) // the peer believes that the connection stands
+		sendRefusal(socket, wire.Packet{Reason: wire.NoResources}) // the peer believes that the connection stands
 		return nil, errors.Join(err, t.release())
 	}
 	return t, nil
@@ -271,7 +270,7 @@ func (t *Transport) sleep() (more bool) {
 func (t *Transport) wake(ring bool) {
 	if ring {
 		t.stats.Bells++
-		_ = sys.RingDoorbell(t.peer.bell) // fails only for what is no eventfd
+		_ = sys.RingDoorbell(t.peer.bell) // fails for what is no eventfd, or has been emptied: the peer's own loss
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"net"
 
 	"github.com/eventdispatcher-go/eventdispatcher/connection"
-	"github.com/eventdispatcher-go/eventdispatcher/internal/sys"
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/ring"
 	"github.com/eventdispatcher-go/eventdispatcher/shmconn/internal/wire"
 )
@@ -38,8 +37,7 @@ func (t *Transport) complain() {
 	default:
 		return
 	}
-	p := wire.Packet{Kind: wire.Refusal, Reason: reason}
-	_, _ = sys.SendMsg(t.socket.FD(), p.Append(nil), nil, nil) // it learns of the end in any case
+	sendRefusal(t.socket, wire.Packet{Reason: reason})
 }
 
 func (t *Transport) wrap(op string, err error) error {

@@ -89,8 +89,8 @@ func buildProgram(ctx context.Context, p *run.Programs, x peer) (string, error) 
 		return p.Go(ctx, "ring/peer")
 	}
 	var libraries []string
-	if x.library != "" {
-		libraries = append(libraries, x.library)
+	if x.links != "" {
+		libraries = append(libraries, x.links)
 	}
 	return p.CFile(ctx, filepath.Join("ring", "c", x.file+".c"), libraries...)
 }

@@ -7,11 +7,11 @@ type peer struct {
 	name string
 	what string // for the tables
 
-	file    string // the program, in the folder c. Empty: the Go program peer
-	library string // that it is linked with. Empty: none
-	header  string // of that library
-	debian  string // the package that has both
-	args    []string
+	file   string // the program, in the folder c. Empty: the Go program peer
+	links  string // what it is linked with. Empty: nothing
+	header string // of that
+	debian string // the package that has both
+	args   []string
 
 	ring bool // the targets of the ring are for this one
 	spin bool // it looks for more before it sleeps
@@ -38,8 +38,8 @@ func peers() []peer {
 		{name: eventfd, what: "two bare eventfds, C", file: "pingpong", args: []string{"-k", "eventfd"}},
 		{name: "pipe", what: "pipe, C", file: "pingpong", args: []string{"-k", "pipe"}},
 		{name: "net", what: "Go `net`, Unix socket", args: []string{"-k", "net"}},
-		{name: "zmq", what: "ZeroMQ PAIR, ipc, C", file: "zmq", library: "-lzmq", header: "zmq.h", debian: "libzmq3-dev"},
-		{name: "nng", what: "NNG pair0, ipc, C", file: "nng", library: "-lnng", header: "nng/nng.h", debian: "libnng-dev"},
+		{name: "zmq", what: "ZeroMQ PAIR, ipc, C", file: "zmq", links: "-lzmq", header: "zmq.h", debian: "libzmq3-dev"},
+		{name: "nng", what: "NNG pair0, ipc, C", file: "nng", links: "-lnng", header: "nng/nng.h", debian: "libnng-dev"},
 		{name: unixStream, what: "Stream, Unix socket", args: []string{"-k", unixStream}},
 		{name: shmStream, what: "**Stream, ring**", args: []string{"-k", shmStream}, ring: true},
 		{name: records, what: "**records, ring**", args: []string{"-k", records}, ring: true},

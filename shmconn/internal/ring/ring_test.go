@@ -371,8 +371,6 @@ func TestWhoRings(t *testing.T) {
 	publish(false)
 	w.Lack(w.Position())
 	wait(false)
-	w.Satisfied()
-	wait(true)
 }
 
 // TestWriteRest is Write that cuts a piece to the room there is.

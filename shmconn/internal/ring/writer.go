@@ -49,9 +49,6 @@ func (w *Writer) Released() (uint64, error) {
 // Lack says that it isn't room that is lacking but that the reader comes to a count.
 func (w *Writer) Lack(count uint64) { w.want = len(w.data) - int(w.next-count) }
 
-// Satisfied says that no room is lacking.
-func (w *Writer) Satisfied() { w.want = 0 }
-
 // Queued is how many bytes of the ring are in use, as far as this side has seen.
 func (w *Writer) Queued() int { return int(w.next - w.freed) }
 
